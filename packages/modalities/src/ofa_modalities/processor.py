@@ -1,0 +1,150 @@
+"""The processor seam: raw value → item of a stream, generated units → value.
+
+A processor is built once per slot of a plan and then used for every row. It never sees a batch, a model or torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from ofa_instruction.plans import SlotPlan
+from ofa_instruction.specs import Options
+
+from ofa_modalities.prefix_tree import PrefixTree
+from ofa_modalities.vocabulary import Vocabulary
+
+Split = Literal["train", "valid", "test", "infer"]
+
+
+class SampleError(ValueError):
+    """A raw value that cannot be used; the row is skipped and counted, or the user told.
+
+    ``column`` names the column; ``address`` (source, shard, row) is added by whoever read the row.
+    """
+
+    def __init__(self, column: str, message: str, address: str = "") -> None:
+        super().__init__(message)
+        self.column = column
+        self.message = message
+        self.address = address
+
+    def __str__(self) -> str:
+        where = f"{self.address}:{self.column}" if self.address else f"column `{self.column}`"
+        return f"{where}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One raw value, encoded: the units of one stream.
+
+    units: int64 ``[U]`` vocabulary ids, or float32 ``[U, F]`` rows (patches, frames).
+    shape: the item's shape in units, row-major, ``prod(shape) == U``: ``(n,)``, ``(rows, columns)``, ``(frames, rows, columns)``.
+    weights: float32 ``[U]`` loss weight of each unit when it is a target; None: 1 everywhere.
+    size_px: ``(width, height)`` of the original picture, for what refers to it (boxes) and for the way back.
+    """
+
+    units: NDArray[Any]
+    shape: tuple[int, ...]
+    weights: NDArray[np.float32] | None = None
+    size_px: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeContext:
+    """What a processor may know beyond the value.
+
+    rng: drawn from the row's address, so the same row of the same epoch is encoded the same everywhere.
+    referred: the item of the slot that this slot refers to (the image of a box).
+    """
+
+    split: Split
+    rng: np.random.Generator
+    referred: Item | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeContext:
+    """What the way back may know: the referred item (boxes come out in pixels of its original picture)."""
+
+    referred: Item | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRule:
+    """What a target slot of ids may answer.
+
+    blocks: names of the vocabulary blocks its units come from.
+    length: exactly so many units and no end token; None: units until ``<end>``.
+    tree: the closed set, its sequences complete (``<end>`` included where ``length`` is None).
+    """
+
+    blocks: tuple[str, ...]
+    length: int | None = None
+    tree: PrefixTree | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a processor is built with.
+
+    also_target: the same column is also a target, so ``mask_ratio`` applies in every split.
+    candidates: the closed set's candidates in order, where the slot has one.
+    """
+
+    vocabulary: Vocabulary
+    candidates: tuple[str, ...] | None = None
+    also_target: bool = False
+
+
+class Processor(Protocol):
+    """What a :class:`ofa_instruction.specs.ProcessorSpec` names; see :class:`BaseProcessor` for defaults."""
+
+    unit_features: int | None
+    """Width F of a float unit; None for ids."""
+
+    def __init__(self, slot: SlotPlan, options: Any, resources: Resources) -> None: ...
+
+    @classmethod
+    def blocks(cls, slot: SlotPlan, options: Any, candidates: Sequence[str] | None) -> Mapping[str, int]:
+        """Vocabulary blocks it needs, by name, with their sizes (the block ``text`` exists already)."""
+
+    @classmethod
+    def corpus(cls, slot: SlotPlan, options: Any, value: object) -> Iterable[str]:
+        """Texts that the tokenizer should be trained on, out of one raw value."""
+
+    def encode(self, value: object, context: EncodeContext) -> Item:
+        """Encode one raw value. Raises SampleError."""
+
+    def decode(self, units: NDArray[Any], context: DecodeContext) -> object:
+        """Turn generated units (ids ``[U]`` without ``<end>``, or float32 ``[U, F]``) into a value."""
+
+    def token_rule(self) -> TokenRule | None:
+        """What a target slot may answer; None where units are floats."""
+
+
+class BaseProcessor:
+    """Defaults that most processors keep."""
+
+    unit_features: int | None = None
+
+    def __init__(self, slot: SlotPlan, options: Options, resources: Resources) -> None:
+        self.slot = slot
+        self.resources = resources
+
+    @classmethod
+    def blocks(cls, slot: SlotPlan, options: Any, candidates: Sequence[str] | None) -> Mapping[str, int]:
+        """None of its own."""
+        return {}
+
+    @classmethod
+    def corpus(cls, slot: SlotPlan, options: Any, value: object) -> Iterable[str]:
+        """No text."""
+        return ()
+
+    def token_rule(self) -> TokenRule | None:
+        """Floats."""
+        return None
