@@ -1,0 +1,155 @@
+"""Plans of this package: the model, how it answers, and what a checkpoint's ``plan.json`` holds. No torch here.
+
+>>> plan = ModelPlan.of_size("tiny", dropout=0.1)
+>>> plan.architecture.width, plan.architecture.dropout, plan.is_complete
+(128, 0.1, False)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Self, get_args
+
+from ofa_instruction.plans import Plan, PluginChoice, TaskPlan
+from pydantic import Field, model_validator
+
+Size = Literal["nano", "tiny", "small", "base", "large"]
+AttentionKind = Literal["auto", "reference", "sdpa", "xformers"]
+Precision = Literal["float32", "bfloat16"]
+
+
+class Architecture(Plan):
+    """Shape of the generalist."""
+
+    width: int = Field(ge=8, multiple_of=8)
+    encoder_layers: int = Field(ge=1)
+    decoder_layers: int = Field(ge=1)
+    num_heads: int = Field(ge=1)
+    head_width: int = Field(ge=8, multiple_of=8)
+    """Channels of one head; a multiple of 8 keeps every attention kernel usable."""
+    mlp_width: int = Field(ge=8, multiple_of=8)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    modality_experts: bool = False
+    """One encoder MLP per modality with hard routing instead of one MLP for all."""
+    rotary_base: float = Field(default=10_000.0, gt=1)
+    """The slowest rotary channel turns once in about 2π · base positions."""
+
+
+SIZES: Mapping[str, Architecture] = {
+    "nano": Architecture(width=64, encoder_layers=2, decoder_layers=2, num_heads=2, head_width=32, mlp_width=128),
+    "tiny": Architecture(width=128, encoder_layers=3, decoder_layers=2, num_heads=2, head_width=64, mlp_width=256),
+    "small": Architecture(width=384, encoder_layers=6, decoder_layers=4, num_heads=6, head_width=64, mlp_width=1024),
+    "base": Architecture(width=768, encoder_layers=8, decoder_layers=6, num_heads=12, head_width=64, mlp_width=2048),
+    "large": Architecture(width=1024, encoder_layers=16, decoder_layers=12, num_heads=16, head_width=64, mlp_width=2816),
+}
+
+
+def resolve_architecture(size: str, **overrides: Any) -> Architecture:
+    """The architecture of a named size with some fields changed. Raises ValueError for an unknown size or field."""
+    if size not in SIZES:
+        raise ValueError(f"unknown model size `{size}`; known: {' '.join(get_args(Size))}{_nearest(size, SIZES)}")
+    for key in overrides:
+        if key not in Architecture.model_fields:
+            known = " ".join(Architecture.model_fields)
+            raise ValueError(f"unknown architecture field `{key}`; known: {known}{_nearest(key, Architecture.model_fields)}")
+    return Architecture.model_validate(SIZES[size].model_dump() | overrides)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean `{matches[0]}`?" if matches else ""
+
+
+class StreamPlan(Plan):
+    """A stream of the model and the adaptor that its units pass through."""
+
+    adaptor: PluginChoice
+    unit_features: int | None = Field(default=None, ge=1)
+    """F, the width of a float unit; None where units are ids."""
+
+
+class ModelPlan(Plan):
+    """A model: complete once its vocabulary is known, partial before (``fit`` completes it)."""
+
+    schema_version: Literal[1] = 1
+    backend: str = "generalist"
+    size: str = "tiny"
+    """Name of the size that the architecture started from; a label only."""
+    architecture: Architecture
+    vocabulary_size: int | None = Field(default=None, ge=1)
+    adaptors: dict[str, StreamPlan] = Field(default_factory=dict)
+    """By the name a batch's streams carry."""
+    modalities: tuple[str, ...] = ()
+    """Modalities of the run in sorted order; modality experts are made for these."""
+    attention: AttentionKind = "auto"
+    precision: Precision = "float32"
+    """Autocast precision of training and inference; parameters are float32 always."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.vocabulary_size is not None and "text" not in self.adaptors:
+            raise ValueError("a complete model plan needs the stream `text`: fixed words and control tokens pass through it")
+        return self
+
+    @classmethod
+    def of_size(
+        cls,
+        size: str = "tiny",
+        *,
+        backend: str = "generalist",
+        attention: AttentionKind = "auto",
+        precision: Precision = "float32",
+        **overrides: Any,
+    ) -> ModelPlan:
+        """A partial plan of a named size; ``overrides`` are fields of :class:`Architecture`."""
+        architecture = resolve_architecture(size, **overrides)
+        return cls(backend=backend, size=size, architecture=architecture, attention=attention, precision=precision)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a model can be built from it."""
+        return self.vocabulary_size is not None
+
+    def complete(
+        self, *, vocabulary_size: int, tasks: Iterable[TaskPlan], unit_features: Mapping[str, int | None] | None = None
+    ) -> ModelPlan:
+        """The same plan with vocabulary, streams and modalities of ``tasks`` filled in.
+
+        unit_features: F of each adaptor with float units, by adaptor name.
+        Raises ValueError where two slots use one adaptor with different options.
+        """
+        adaptors = {"text": StreamPlan(adaptor=PluginChoice(name="text", distribution="ofa-models"))}
+        modalities: set[str] = set()
+        for task in tasks:
+            for slot in (slot for instruction in task.instructions for slot in instruction.slots):
+                modalities.add(slot.modality)
+                name = slot.adaptor.name
+                stream = StreamPlan(adaptor=slot.adaptor, unit_features=(unit_features or {}).get(name))
+                if adaptors.setdefault(name, stream) != stream:
+                    raise ValueError(
+                        f"task `{task.name}`, slot `{slot.column}`: the adaptor `{name}` is used with other options elsewhere "
+                        f"({adaptors[name].adaptor.options} and {slot.adaptor.options}); one model has one of each"
+                    )
+        ordered = dict(sorted(adaptors.items()))
+        changes = {"vocabulary_size": vocabulary_size, "adaptors": ordered, "modalities": tuple(sorted(modalities))}
+        return self.model_copy(update=changes)
+
+
+class GenerationOptions(Plan):
+    """How target slots are answered; a slot's own generator plan gives the longest length."""
+
+    strategy: Literal["greedy", "beam", "sample"] = "greedy"
+    num_beams: int = Field(default=4, ge=1)
+    """Beams of ``beam``; the other strategies ignore it."""
+    temperature: float = Field(default=1.0, gt=0)
+    top_k: int | None = Field(default=None, ge=1)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    length_penalty: float = 1.0
+    """Scores of finished beams are divided by length ** length_penalty."""
+    no_repeat_ngram_size: int | None = Field(default=None, ge=1)
+    max_length: int | None = Field(default=None, ge=1)
+    """Overrides the longest length of every open slot, in units."""
+    seed: int = 0
+    num_return: int = Field(default=1, ge=1)
+    """Answers of each row, best first."""
