@@ -1,0 +1,72 @@
+"""Infilling: which of the masked words does the answer restore?
+
+    # R rows
+
+The text as shown, its masks in place, is laid against the reference: the words that are not visible are the masked ones.
+The answer is then laid against the reference, word by word where both are equally long and by longest matching runs
+(difflib) where not, and a masked word counts as restored when the answer has it at its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
+
+from ofa_trainer.metrics.metric import Judged, Scores, mean_scores
+from ofa_trainer.metrics.text import normalise
+
+if TYPE_CHECKING:
+    from ofa_trainer.metrics.specs import NoOptions
+
+MASK = "<mask>"
+
+
+def masked_words(shown: str, reference: str) -> list[int]:
+    """Places in the reference's words that ``shown`` hides, ascending.
+
+    >>> masked_words("the <mask> sat on the <mask>", "the black cat sat on the mat")
+    [1, 2, 6]
+    """
+    seen = normalise(shown.replace(MASK, f" {MASK} ")).split()
+    wanted = normalise(reference).split()
+    visible = _in_place(seen, wanted)
+    if len(visible) + seen.count(MASK) < len(wanted) or len(seen) != len(wanted):
+        visible = _in_runs(seen, wanted)
+    return [place for place in range(len(wanted)) if place not in visible]
+
+
+def restored_words(answer: str, reference: str) -> set[int]:
+    """Places in the reference's words where the answer agrees."""
+    said, wanted = normalise(answer).split(), normalise(reference).split()
+    in_runs = _in_runs(said, wanted)
+    if len(said) != len(wanted):
+        return in_runs
+    return max(_in_place(said, wanted), in_runs, key=len)
+
+
+def _in_place(words: list[str], reference: list[str]) -> set[int]:
+    """Places where both lists have the same word."""
+    return {place for place, (word, right) in enumerate(zip(words, reference, strict=False)) if word == right}
+
+
+def _in_runs(words: list[str], reference: list[str]) -> set[int]:
+    """Places in ``reference`` inside the longest matching runs of both lists; a mask matches nothing."""
+    matcher = SequenceMatcher(None, words, reference, autojunk=False)
+    return {block.b + offset for block in matcher.get_matching_blocks() for offset in range(block.size)}
+
+
+def masked_word_accuracy(rows: Sequence[Judged], options: NoOptions) -> Scores:
+    """Restored masked words over masked words, over the corpus. A row that hides nothing has no weight.
+
+    Raises ValueError where a row does not say what was shown.
+    """
+    shares, weights = [], []
+    for row in rows:
+        if row.shown is None:
+            raise ValueError("masked_word_accuracy needs the text as the model was shown it, and got none")
+        hidden = masked_words(row.shown, str(row.reference))
+        restored = restored_words("" if row.answer is None else str(row.answer), str(row.reference))
+        shares.append(sum(place in restored for place in hidden) / len(hidden) if hidden else 0.0)
+        weights.append(float(len(hidden)))
+    return mean_scores(shares, weights)

@@ -1,0 +1,79 @@
+"""The metric seam: answers and references in, scores out.
+
+    # R rows, S sums a row contributes, B bootstrap resamples
+
+A metric is a function of all rows of one target slot. What it returns keeps each row's sums apart, so a figure of the
+corpus that is no mean over rows (BLEU, word error rate) has an interval as well as one that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_trainer.metrics.bootstrap import Interval, interval_of, resampled_sums
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One row: what was answered and what was right.
+
+    answer: the decoded value, None where the model gave none. reference: the raw value of the row.
+    shown: the source text as the model read it, its masked words as ``<mask>``; only infilling asks for it.
+    """
+
+    answer: object
+    reference: object
+    shown: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """What a metric returns.
+
+    sums: float64 ``[R, S]`` what each row adds. figure: float64 ``[..., S] -> [...]``, the metric of added-up sums.
+    """
+
+    sums: Float64
+    figure: Callable[[Float64], Float64]
+
+    @property
+    def values(self) -> Float64:
+        """float64 ``[R]``: the metric of each row alone."""
+        return self.figure(self.sums)
+
+    @property
+    def value(self) -> float:
+        """The metric of all rows; 0 without rows."""
+        return float(self.figure(self.sums.sum(axis=0)))
+
+    def interval(self, *, level: float = 0.95, num_resamples: int = 2000, seed: int = 0) -> Interval:
+        """Percentile bootstrap over rows of the metric itself, not of its per-row mean."""
+        resampled = self.figure(resampled_sums(self.sums, num_resamples=num_resamples, seed=seed))
+        return interval_of(resampled, mean=self.value, level=level)
+
+
+class Metric(Protocol):
+    """What a :class:`ofa_instruction.specs.MetricSpec` names."""
+
+    def __call__(self, rows: Sequence[Judged], options: Any) -> Scores:
+        """Judge all rows of one target slot."""
+
+
+def ratio(sums: Float64) -> Float64:
+    """``[..., 2] -> [...]``: the first sum over the second; 0 where the second is 0."""
+    total, weight = sums[..., 0], sums[..., 1]
+    return np.divide(total, weight, out=np.zeros_like(total), where=weight != 0)
+
+
+def mean_scores(values: Sequence[float] | Float64, weights: Sequence[float] | Float64 | None = None) -> Scores:
+    """Scores whose figure is the (weighted) mean of per-row values."""
+    scores = np.asarray(values, np.float64)
+    shares = np.ones_like(scores) if weights is None else np.asarray(weights, np.float64)
+    return Scores(sums=np.stack([scores * shares, shares], axis=-1), figure=ratio)

@@ -1,0 +1,115 @@
+"""Specs of the built-in metrics: pydantic only.
+
+Defaults by modality: an open TEXT answer is judged by ``token_f1``, a BOX by ``iou_acc``, a CATEGORY and any slot with a
+closed set by ``accuracy``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ofa_instruction.plans import SlotPlan
+from ofa_instruction.specs import MetricSpec, Options
+from pydantic import Field
+
+
+class NoOptions(Options):
+    """Nothing to choose."""
+
+
+class IouAccuracyOptions(Options):
+    """When a box counts as found."""
+
+    threshold: float = Field(default=0.5, gt=0, le=1)
+    """Least intersection over union."""
+
+
+class RougeOptions(Options):
+    """Which ROUGE."""
+
+    variant: Literal["rouge1", "rouge2", "rougeL"] = "rougeL"
+    stem: bool = False
+    """Porter stems instead of words, as the original ROUGE does with ``-m``."""
+
+
+TOKEN_F1 = MetricSpec(
+    name="token_f1",
+    summary="Harmonic mean of word precision and word recall, as in SQuAD.",
+    modalities=("TEXT",),
+    options=NoOptions,
+    implementation="ofa_trainer.metrics.text:token_f1",
+)
+ROUGE_L = MetricSpec(
+    name="rouge_l",
+    summary="ROUGE F1 over the longest common subsequence of words.",
+    modalities=("TEXT",),
+    options=RougeOptions,
+    implementation="ofa_trainer.metrics.text:rouge_l",
+)
+EXACT_MATCH = MetricSpec(
+    name="exact_match",
+    summary="Share of answers equal to the reference, case and blanks aside.",
+    modalities=("TEXT", "CATEGORY"),
+    options=NoOptions,
+    implementation="ofa_trainer.metrics.text:exact_match",
+)
+ACCURACY = MetricSpec(
+    name="accuracy",
+    summary="Share of right answers of a closed set.",
+    modalities=("CATEGORY", "TEXT"),
+    options=NoOptions,
+    implementation="ofa_trainer.metrics.text:exact_match",
+)
+BLEU = MetricSpec(
+    name="bleu",
+    summary="Corpus BLEU of sacrebleu, 0 to 100.",
+    modalities=("TEXT",),
+    options=NoOptions,
+    implementation="ofa_trainer.metrics.text:bleu",
+)
+WER = MetricSpec(
+    name="wer",
+    summary="Word error rate of the corpus: edits over reference words.",
+    modalities=("TEXT",),
+    higher_is_better=False,
+    options=NoOptions,
+    implementation="ofa_trainer.metrics.text:wer",
+)
+MASKED_WORD_ACCURACY = MetricSpec(
+    name="masked_word_accuracy",
+    summary="Share of the masked words of a text that the answer restores.",
+    modalities=("TEXT",),
+    options=NoOptions,
+    implementation="ofa_trainer.metrics.infilling:masked_word_accuracy",
+)
+IOU_ACC = MetricSpec(
+    name="iou_acc",
+    summary="Share of boxes whose intersection over union with the reference is at least a threshold.",
+    modalities=("BOX",),
+    options=IouAccuracyOptions,
+    implementation="ofa_trainer.metrics.boxes:iou_acc",
+)
+IOU = MetricSpec(
+    name="iou",
+    summary="Mean intersection over union with the reference box.",
+    modalities=("BOX",),
+    options=NoOptions,
+    implementation="ofa_trainer.metrics.boxes:mean_iou",
+)
+
+METRICS = (TOKEN_F1, ROUGE_L, EXACT_MATCH, ACCURACY, BLEU, WER, MASKED_WORD_ACCURACY, IOU_ACC, IOU)
+
+
+def default_metrics(slot: SlotPlan) -> tuple[str, ...]:
+    """Names of the built-in metrics that judge a target slot unless the task names others; empty: none is known."""
+    if slot.closed_set is not None:
+        return (ACCURACY.name,)
+    match slot.modality:
+        case "TEXT":
+            return (TOKEN_F1.name, ROUGE_L.name)
+        case "BOX":
+            return (IOU_ACC.name, IOU.name)
+        case "CATEGORY":
+            return (ACCURACY.name,)
+        case _:
+            return ()
