@@ -19,9 +19,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Options(BaseModel):
-    """Base of every typed options model: frozen, nothing unknown."""
+    """Base of every typed options model: frozen, nothing unknown, finite numbers.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A field's ``validation_alias`` is another spelling of the attribute that sets it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True)
 
 
 class TokenLayout(NamedTuple):

@@ -1,0 +1,153 @@
+"""Binding: the values of one row, put at the slots of an instruction plan.
+
+A repeat takes equally long list columns, one item of each per round; nested repeats take lists of lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from .errors import BindError, nearest, quote
+from .plans import ContrastPlan, InstructionPlan, NodePlan, RepeatPlan, SlotPlan, TextPlan, walk_slots
+
+
+@dataclass(frozen=True, slots=True)
+class BoundText:
+    """Fixed words."""
+
+    plan: TextPlan
+
+
+@dataclass(frozen=True, slots=True)
+class BoundSlot:
+    """A slot and its raw value; None where a target needs none."""
+
+    plan: SlotPlan
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRepeat:
+    """A repeat and its items, each the bound nodes of its body."""
+
+    plan: RepeatPlan
+    items: tuple[tuple[Bound, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundContrast:
+    """A contrast and its bound members."""
+
+    plan: ContrastPlan
+    members: tuple[BoundSlot, ...]
+
+
+Bound: TypeAlias = BoundText | BoundSlot | BoundRepeat | BoundContrast
+
+
+@dataclass(frozen=True, slots=True)
+class BoundInstruction:
+    """An instruction plan with the values of one row."""
+
+    plan: InstructionPlan
+    source: tuple[Bound, ...]
+    target: tuple[Bound, ...]
+
+
+def bind(plan: InstructionPlan, row: Mapping[str, object], *, with_targets: bool) -> BoundInstruction:
+    """Put a row's values at the slots of a plan.
+
+    ``with_targets=False`` is inference: an answer needs no value (its slot is bound to None, a repeat of answers has no items)
+    but takes one that the row has; source slots and ``no_loss`` slots need theirs all the same.
+    Raises :class:`BindError` for a column that is missing, None, or, in a repeat, no list or of another length.
+    """
+    binder = _Binder(row, with_targets)
+    scope = {slot.column: row[slot.column] for slot in plan.slots if slot.column in row and row[slot.column] is not None}
+    return BoundInstruction(plan, binder.nodes(plan.source, scope), binder.nodes(plan.target, scope))
+
+
+@dataclass(frozen=True, slots=True)
+class _Binder:
+    row: Mapping[str, object]
+    with_targets: bool
+
+    def nodes(self, nodes: Iterable[NodePlan], scope: Mapping[str, object]) -> tuple[Bound, ...]:
+        """Bound nodes; ``scope`` holds the values that can be seen here, never None."""
+        bound: list[Bound] = []
+        for node in nodes:
+            match node:
+                case TextPlan():
+                    bound.append(BoundText(node))
+                case SlotPlan():
+                    bound.append(self.slot(node, scope))
+                case RepeatPlan():
+                    bound.append(self.repeat(node, scope))
+                case ContrastPlan(members=members):
+                    bound.append(BoundContrast(node, tuple(self.slot(member, scope) for member in members)))
+        return tuple(bound)
+
+    def needs_value(self, slot: SlotPlan) -> bool:
+        """Whether a row must have the slot's column."""
+        return self.with_targets or slot.side == "source" or slot.no_loss
+
+    def slot(self, slot: SlotPlan, scope: Mapping[str, object]) -> BoundSlot:
+        value = scope.get(slot.column)
+        if value is None and self.needs_value(slot):
+            raise self.missing(slot)
+        return BoundSlot(slot, value)
+
+    def repeat(self, repeat: RepeatPlan, scope: Mapping[str, object]) -> BoundRepeat:
+        columns: dict[str, Sequence[object]] = {}
+        for slot in walk_slots(repeat.body):
+            if slot.column in columns:
+                continue
+            if slot.column in scope:
+                columns[slot.column] = self.items_of(slot.column, scope[slot.column])
+            elif self.needs_value(slot):
+                raise self.missing(slot)
+        lengths = {column: len(items) for column, items in columns.items()}
+        if len(set(lengths.values())) > 1:
+            (first, wanted), *_ = lengths.items()
+            column = next(column for column, length in lengths.items() if length != wanted)
+            message = (
+                f"columns of a repeat must be equally long: {quote(first)} has {wanted} items, {quote(column)} {lengths[column]}"
+            )
+            raise BindError(message, column)
+        items: list[tuple[Bound, ...]] = []
+        for number in range(next(iter(lengths.values()), 0)):
+            values = {column: values[number] for column, values in columns.items()}
+            for slot in walk_slots(repeat.body):
+                if slot.column in values and values[slot.column] is None and self.needs_value(slot):
+                    raise BindError(f"column {quote(slot.column)}: item {number} is None", slot.column)
+            present = {column: value for column, value in values.items() if value is not None}
+            items.append(self.nodes(repeat.body, present))
+        return BoundRepeat(repeat, tuple(items))
+
+    @staticmethod
+    def items_of(column: str, value: object) -> Sequence[object]:
+        """The value as a list of items: a list, a tuple, or something that can be indexed like one, such as an array."""
+        if not isinstance(value, str | bytes | bytearray | Mapping) and hasattr(value, "__getitem__"):
+            items = cast("Sequence[object]", value)
+            try:
+                len(items)
+            except TypeError:
+                pass
+            else:
+                return items
+        message = f"column {quote(column)} stands in a repeat and must be a list, not {type(value).__name__}"
+        raise BindError(message, column)
+
+    def missing(self, slot: SlotPlan) -> BindError:
+        column = slot.column
+        if column in self.row:
+            if self.row[column] is None:
+                return BindError(f"column {quote(column)} is None", column)
+            return BindError(f"column {quote(column)} has an item without a value", column)
+        names = [str(name) for name in self.row]
+        match = nearest(column, names)
+        has = f"the row has {' '.join(sorted(names)[:20]) or 'no columns'}"
+        meant = f"; did you mean {quote(match)}?" if match else ""
+        unnamed = f" ({quote(column)} is the place of an unnamed slot: give it a name)" if column.isdecimal() else ""
+        return BindError(f"column {quote(column)} is missing{unnamed}: {has}{meant}", column)
