@@ -1,0 +1,90 @@
+"""What a run of the demo found, as plans: ``results.json`` beside the page."""
+
+from __future__ import annotations
+
+from ofa_instruction.plans import Plan
+from pydantic import Field
+
+Box = tuple[float, float, float, float]
+
+
+class Figure(Plan):
+    """A number with its name."""
+
+    name: str
+    value: float
+
+
+class TaskFigures(Plan):
+    """How well a task was learnt, on held-out rows."""
+
+    task: str
+    title: str
+    instruction: str
+    split: str
+    metric: str
+    num_rows: int
+    value: float
+    low: float
+    high: float
+    """Ends of the 95 % bootstrap interval."""
+    baseline_name: str
+    baseline: float
+    more: tuple[Figure, ...] = ()
+    """Other metrics, other baselines, the metric by kind of question."""
+
+    @property
+    def learnt(self) -> bool:
+        """The whole interval lies above the baseline, and there are rows enough to say so."""
+        return self.num_rows >= LEAST_ROWS and self.low > self.baseline
+
+
+LEAST_ROWS = 200
+"""Held-out rows below which nothing is said to be learnt."""
+
+
+class Answer(Plan):
+    """One held-out row, answered."""
+
+    address: str
+    picture: str | None = None
+    """File beside the page, without marks."""
+    picture_px: tuple[int, int] | None = None
+    """(width, height) that boxes are measured in."""
+    question: str | None = None
+    """The text that was shown, if there was one."""
+    answer: str
+    truth: str
+    score: float
+    """The task's metric on this row alone."""
+    box: Box | None = None
+    true_box: Box | None = None
+
+
+class CurvePoint(Plan):
+    """Training loss of a task around a step."""
+
+    step: int
+    loss: float
+
+
+class DemoResult(Plan):
+    """Everything the page shows."""
+
+    model: str
+    num_parameters: int
+    steps: int
+    training_s: float
+    evaluation_s: float
+    seed: int
+    tokens_per_s: float = 0.0
+    split: str = "test"
+    tasks: tuple[TaskFigures, ...]
+    answers: dict[str, tuple[Answer, ...]] = Field(default_factory=dict)
+    curves: dict[str, tuple[CurvePoint, ...]] = Field(default_factory=dict)
+    checkpoint: str = "checkpoint"
+
+    @property
+    def all_learnt(self) -> bool:
+        """Whether every task was."""
+        return all(task.learnt for task in self.tasks)
