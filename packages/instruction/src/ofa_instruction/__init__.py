@@ -3,10 +3,10 @@
 instruction ──parse──▶ Instruction ──compile──▶ TaskPlan          row ──bind──▶ BoundInstruction
 """
 
-from .binding import Bound, BoundContrast, BoundInstruction, BoundRepeat, BoundSlot, BoundText, bind
-from .catalog import GROUPS, Catalog, Group, Plugin, Problem, default_catalog
-from .compiler import compile
-from .errors import (
+from ofa_instruction.binding import Bound, BoundContrast, BoundInstruction, BoundRepeat, BoundSlot, BoundText, bind
+from ofa_instruction.catalog import GROUPS, Catalog, Group, Plugin, Problem, default_catalog
+from ofa_instruction.compiler import compile
+from ofa_instruction.errors import (
     ERROR_CATALOGUE,
     BindError,
     CatalogError,
@@ -15,8 +15,8 @@ from .errors import (
     OFAWarning,
     Span,
 )
-from .parser import count_steps, parse, parse_template
-from .plans import (
+from ofa_instruction.parser import count_steps, parse, parse_template
+from ofa_instruction.plans import (
     ClosedSetPlan,
     ContrastPlan,
     DiffusionGeneration,
@@ -34,8 +34,8 @@ from .plans import (
     TokenGeneration,
     walk_slots,
 )
-from .slots import CriterionChoice
-from .specs import (
+from ofa_instruction.slots import CriterionChoice
+from ofa_instruction.specs import (
     AdaptorSpec,
     BackendSpec,
     CriterionSpec,
@@ -47,7 +47,7 @@ from .specs import (
     SourceSpec,
     TokenLayout,
 )
-from .syntax import MODALITIES, Attribute, Contrast, Instruction, Node, Repeat, Slot, Text, iter_slots
+from ofa_instruction.syntax import MODALITIES, Attribute, Contrast, Instruction, Node, Repeat, Slot, Text, iter_slots
 
 __all__ = [
     "ERROR_CATALOGUE",

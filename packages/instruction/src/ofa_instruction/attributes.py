@@ -7,15 +7,15 @@ goes to all of these (``max_length`` cuts a text and bounds an answer).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
 from pydantic import AliasChoices, BaseModel, JsonValue, ValidationError
 
-from .errors import ErrorCode, InstructionError, Span, known_hint, quote
-from .ofasys import ATTRIBUTES, INERT_ATTRIBUTES
-from .syntax import Attribute, Slot
+from ofa_instruction.errors import ErrorCode, InstructionError, Span, known_hint, quote
+from ofa_instruction.ofasys import ATTRIBUTES, INERT_ATTRIBUTES
+from ofa_instruction.syntax import Attribute, Slot
 
 RESERVED = ("no_loss", "closed_set", "of", "processor", "adaptor", "criterion", "generator")
 RESERVED_ALIASES = {"preprocess": "processor", "preprocessor": "processor"}
@@ -95,10 +95,17 @@ def declared_names(model: type[BaseModel]) -> dict[str, str]:
 
 
 def assign(
-    slot: Slot, attributes: Sequence[Attribute], parts: Sequence[Part], report: Report, *, lenient: bool = False
+    slot: Slot,
+    attributes: Sequence[Attribute],
+    parts: Sequence[Part],
+    report: Report,
+    *,
+    answer_keys: Collection[str] = (),
+    lenient: bool = False,
 ) -> tuple[list[BaseModel], list[str]]:
     """The validated options of each part, and what to warn about.
 
+    ``answer_keys`` are keys the slot would have if it were answered, for the error that says so.
     ``lenient`` drops an unknown key with a warning; used where a part that could declare it is not installed.
     """
     declared = [declared_names(part.options) for part in parts]
@@ -106,13 +113,13 @@ def assign(
     for attribute in attributes:
         if any(attribute.key in names for names in declared):
             continue
-        where = f"attribute {quote(attribute.key)} of {quote(f'[{slot.modality}:{slot.name}]')}"
+        where = f"attribute {quote(attribute.key)} of {quote(slot.label)}"
         if attribute.key in INERT_ATTRIBUTES:
             warnings.append(f"{where} has no effect and is ignored: {INERT_ATTRIBUTES[attribute.key]}")
         elif lenient:
             warnings.append(f"{where} is ignored: nothing that is installed declares it")
         else:
-            _fail_unknown(slot, attribute, parts, declared, report)
+            _fail_unknown(slot, attribute, parts, declared, answer_keys, report)
     options: list[BaseModel] = []
     for part, names in zip(parts, declared, strict=True):
         given = {names[attribute.key]: attribute for attribute in attributes if attribute.key in names}
@@ -121,12 +128,19 @@ def assign(
 
 
 def _fail_unknown(
-    slot: Slot, attribute: Attribute, parts: Sequence[Part], declared: Iterable[Mapping[str, str]], report: Report
+    slot: Slot,
+    attribute: Attribute,
+    parts: Sequence[Part],
+    declared: Iterable[Mapping[str, str]],
+    answer_keys: Collection[str],
+    report: Report,
 ) -> NoReturn:
-    known = {*RESERVED, *RESERVED_ALIASES, *(name for names in declared for name in names)}
+    known = {*RESERVED, *(name for names in declared for name in names)}
     labels = ", ".join(part.label for part in parts)
     tail = f"Keys come from this slot's {labels}."
-    if attribute.key in ATTRIBUTES:
+    if attribute.key in answer_keys:
+        tail = "It belongs to an answer: a slot of the target side, without `no_loss`, outside a contrast."
+    elif attribute.key in ATTRIBUTES:
         tail = f"OFASys has this attribute; nothing this slot uses declares it ({labels})."
     message = f"unknown attribute {quote(attribute.key)} of {slot.modality}"
     report.fail(ErrorCode.UNKNOWN_ATTRIBUTE, message, attribute.key_span, known_hint(attribute.key, known, tail))

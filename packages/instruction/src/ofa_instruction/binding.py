@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
-from .errors import BindError, nearest, quote
-from .plans import ContrastPlan, InstructionPlan, NodePlan, RepeatPlan, SlotPlan, TextPlan, walk_slots
+from ofa_instruction.errors import BindError, nearest, quote
+from ofa_instruction.plans import ContrastPlan, InstructionPlan, NodePlan, RepeatPlan, SlotPlan, TextPlan, walk_slots
 
 
 @dataclass(frozen=True, slots=True)

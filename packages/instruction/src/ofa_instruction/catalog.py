@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, get_args
 
 from pydantic import ValidationError
 
-from .errors import CatalogError, known_hint, quote
-from .plans import PluginChoice
-from .specs import (
+from ofa_instruction.errors import CatalogError, known_hint, quote
+from ofa_instruction.plans import PluginChoice, TaskPlan
+from ofa_instruction.specs import (
     AdaptorSpec,
     BackendSpec,
     CriterionSpec,
@@ -191,8 +191,13 @@ class Catalog:
         return self._shelf(group).plugins
 
     def modality_names(self) -> dict[str, str]:
-        """Every name and alias of an installed modality, with the modality's own name."""
-        return {name: plugins[0].spec.name for name, plugins in self._shelf("ofa.modalities").named.items()}
+        """Every name and alias of an installed modality, with the modality's own name.
+
+        One that fails to load is among them: that it is broken is said when it is used.
+        """
+        shelf = self._shelf("ofa.modalities")
+        names = {problem.name: problem.name for problem in shelf.broken}
+        return names | {name: plugins[0].spec.name for name, plugins in shelf.named.items()}
 
     def validate(self, choice: PluginChoice, group: Group) -> Options:
         """The typed options of a choice that a plan holds.
@@ -219,6 +224,19 @@ class Catalog:
             hint = f"known: {' '.join(sorted(plugin.spec.options.model_fields)) or 'none'}"
             raise CatalogError(message, reason="options", group=group, name=plugin.spec.name, hint=hint) from error
 
+    def validate_plan(self, plan: TaskPlan, *, with_criteria: bool = True) -> None:
+        """Check every choice of a loaded plan; ``with_criteria=False`` leaves the losses out (inference).
+
+        Raises :class:`CatalogError` at the first that cannot be used.
+        """
+        for instruction in plan.instructions:
+            for slot in instruction.slots:
+                self.modality(slot.modality)
+                self.validate(slot.processor, "ofa.processors")
+                self.validate(slot.adaptor, "ofa.adaptors")
+                for choice in slot.criteria if with_criteria else ():
+                    self.validate(choice, "ofa.criteria")
+
     def problems(self) -> tuple[Problem, ...]:
         """Every plugin that cannot be used: those that fail to load, and names that two distributions provide."""
         found: list[Problem] = []
@@ -242,7 +260,7 @@ class Catalog:
                     loaded = _load(group, distribution, entry_point)
                     (plugins if isinstance(loaded, Plugin) else broken).append(loaded)  # type: ignore[arg-type]
             named: dict[str, tuple[Plugin[PluginSpec], ...]] = {}
-            for plugin in plugins:
+            for plugin in (plugin for number, plugin in enumerate(plugins) if plugin not in plugins[:number]):
                 for name in dict.fromkeys((plugin.spec.name, *plugin.spec.aliases)):
                     named[name] = (*named.get(name, ()), plugin)
             self._shelves[group] = _Shelf(tuple(plugins), named, tuple(broken))
@@ -268,7 +286,7 @@ def _load(group: Group, distribution: str, entry_point: EntryPoint) -> Plugin[Pl
     kind, spec_type = _KINDS[group]
     try:
         spec = entry_point.load()
-    except Exception as error:  # What a plugin's module raises is its own; it must not take the others down.
+    except Exception as error:  # noqa: BLE001 - what a plugin's module raises is its own; it must not take the others down
         return Problem(group, entry_point.name, distribution, f"{type(error).__name__}: {error}")
     if not isinstance(spec, spec_type):
         message = f"{quote(entry_point.value)} is not a {spec_type.__name__}"

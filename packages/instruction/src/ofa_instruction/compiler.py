@@ -11,15 +11,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
-from .attributes import Report
-from .catalog import Catalog
-from .errors import ErrorCode, OFAWarning, Span, known_hint, quote
-from .parser import parse, parse_template
-from .plans import ContrastPlan, InstructionPlan, NodePlan, RepeatPlan, Side, SlotPlan, TaskPlan, TextPlan
-from .references import Place, check_columns, places_of
-from .slots import CriterionChoice, SlotCompiler
-from .specs import BackendSpec
-from .syntax import Contrast, Instruction, Node, Repeat, Slot, Text
+from ofa_instruction.attributes import Report
+from ofa_instruction.catalog import Catalog
+from ofa_instruction.errors import ErrorCode, OFAWarning, Span, known_hint, quote
+from ofa_instruction.parser import parse, parse_template
+from ofa_instruction.plans import ContrastPlan, InstructionPlan, NodePlan, RepeatPlan, Side, SlotPlan, TaskPlan, TextPlan
+from ofa_instruction.references import Place, check_columns, places_of
+from ofa_instruction.slots import CriterionChoice, SlotCompiler
+from ofa_instruction.specs import BackendSpec
+from ofa_instruction.syntax import Contrast, Instruction, Node, Repeat, Slot, Text
 
 
 def compile(
@@ -138,10 +138,6 @@ def _check_same_answers(
             message = f"alternatives must have the same target slots; this one differs in {', '.join(differing)}"
             report.fail(ErrorCode.ALTERNATIVES, message, slot.span, f"The first alternative answers: {names}")
     if len(wanted) != len(found):
-        extra = places[found[len(wanted)][0]].slot.span if len(found) > len(wanted) else _end(places)
+        extra = places[found[len(wanted)][0] if len(found) > len(wanted) else -1].slot.span
         message = f"alternatives must have the same target slots; this one has {len(found)} answers, the first {len(wanted)}"
         report.fail(ErrorCode.ALTERNATIVES, message, extra, f"The first alternative answers: {names}")
-
-
-def _end(places: Sequence[Place]) -> Span:
-    return places[-1].slot.span

@@ -10,8 +10,8 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import NamedTuple, NoReturn
 
-from .errors import ErrorCode, InstructionError, Span, quote
-from .syntax import BARE_STOPS
+from ofa_instruction.errors import ErrorCode, InstructionError, Span, quote
+from ofa_instruction.syntax import BARE_STOPS
 
 
 class Kind(Enum):

@@ -14,14 +14,14 @@ the number of steps is linear in the length of the text; ``count_steps`` says ho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from .errors import ErrorCode, Span, known_hint, quote
-from .lexer import Kind, Lexer, Token
-from .syntax import MODALITIES, MODALITY_ALIASES, Attribute, Contrast, Instruction, Node, Repeat, Slot, Text
+from ofa_instruction.errors import ErrorCode, Span, known_hint, quote
+from ofa_instruction.lexer import Kind, Lexer, Token
+from ofa_instruction.syntax import MODALITIES, MODALITY_ALIASES, Attribute, Contrast, Instruction, Node, Repeat, Slot, Text
 
 if TYPE_CHECKING:
-    from .catalog import Catalog
+    from ofa_instruction.catalog import Catalog
 
 MAX_NESTING = 16
 _LITERAL = r"To write a literal bracket use `\[`."
@@ -206,7 +206,7 @@ class _Parser:
         """Whether an item is more than blanks."""
         return not (isinstance(item, _Piece) and (not item.value or item.value.isspace()))
 
-    def fail_group(self, start: int, message: str) -> None:
+    def fail_group(self, start: int, message: str) -> NoReturn:
         hint = "A repeat is `([BOX] [TEXT])*` or `[[BOX] [TEXT]]*`, a contrast `[IMAGE|TEXT]`.\n" + _LITERAL
         self.lexer.fail(ErrorCode.REPEAT, message, start, start + 1, hint)
 
@@ -324,7 +324,7 @@ class _Parser:
             if attribute.key in attributes:
                 self.lexer.fail(ErrorCode.REPEATED_KEY, f"{quote(attribute.key)} is given twice", *attribute.key_span)
             attributes[attribute.key] = attribute
-        if token.kind is not Kind.CLOSE and (token.kind is not Kind.BARS):
+        if token.kind not in (Kind.CLOSE, Kind.BARS):
             self.unexpected(token, start)
         return Slot(modality, name, tuple(attributes.values()), Span(start, start), modality_span, name_span), token
 
@@ -344,18 +344,17 @@ class _Parser:
 
     def expect_word(self, token: Token, what: str, start: int) -> Token:
         """The token, if it is a word; else say what is missing or wrong."""
-        if token.kind is Kind.WORD:
-            return token
         if token.kind in (Kind.COLON, Kind.COMMA, Kind.EQUALS, Kind.CLOSE, Kind.BARS):
             self.lexer.fail(ErrorCode.EMPTY, f"an empty {what}", *token.span, self.slot_hint())
-        self.unexpected(token, start)
-        raise AssertionError("unreachable")
+        if token.kind is not Kind.WORD:
+            self.unexpected(token, start)
+        return token
 
     @staticmethod
     def slot_hint() -> str:
         return "A slot is written `[MODALITY:name,flag,key=value]`.\n" + _LITERAL
 
-    def unexpected(self, token: Token, start: int) -> None:
+    def unexpected(self, token: Token, start: int) -> NoReturn:
         """Raise what is wrong with a token that no slot has there."""
         if token.kind in (Kind.END, Kind.OPEN) or (token.kind is Kind.BLANK and not self.closes_before_next()):
             self.fail_unclosed(start)
@@ -370,7 +369,7 @@ class _Parser:
         ends = [place for place in (self.text.find("[", rest), self.text.find("->", rest)) if place >= 0]
         return self.text.find("]", rest, min(ends, default=len(self.text))) >= 0
 
-    def fail_unclosed(self, start: int | None = None) -> None:
+    def fail_unclosed(self, start: int | None = None) -> NoReturn:
         if start is None:
             start = next(mark.place for mark in reversed(self.marks) if mark.is_bracket)
         self.lexer.fail(ErrorCode.UNCLOSED, "`[` is never closed", start, start + 1, _LITERAL)
@@ -388,11 +387,11 @@ class _Parser:
         if name in MODALITIES:
             return name
         if self.catalog is None:
-            from .catalog import default_catalog
+            from ofa_instruction.catalog import default_catalog
 
             self.catalog = default_catalog()
         installed = self.catalog.modality_names()
-        if name in installed:
-            return installed[name]
-        hint = known_hint(token.value, {*MODALITIES, *installed.values()}, _LITERAL)
-        self.lexer.fail(ErrorCode.UNKNOWN_MODALITY, f"unknown modality {quote(token.value)}", *token.span, hint)
+        if name not in installed:
+            hint = known_hint(token.value, {*MODALITIES, *installed.values()}, _LITERAL)
+            self.lexer.fail(ErrorCode.UNKNOWN_MODALITY, f"unknown modality {quote(token.value)}", *token.span, hint)
+        return installed[name]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .attributes import Report
-from .errors import ErrorCode, known_hint, quote
-from .plans import Side
-from .syntax import Attribute, Contrast, Instruction, Node, Repeat, Slot, Text
+from ofa_instruction.attributes import Report
+from ofa_instruction.errors import ErrorCode, known_hint, quote
+from ofa_instruction.plans import Side
+from ofa_instruction.syntax import Attribute, Contrast, Instruction, Node, Repeat, Slot, Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn, TypeAlias, cast
 
-from .attributes import Part, Report, assign, resolved, split_reserved
-from .catalog import PACKAGES, Catalog, Group, Plugin, kind_of
-from .errors import CatalogError, ErrorCode, Span, known_hint, quote
-from .ofasys import PLUGINS
-from .plans import DiffusionGeneration, FrameGeneration, GeneratorPlan, PluginChoice, SlotPlan, TokenGeneration
-from .references import Place, find_reference
-from .specs import AdaptorSpec, BackendSpec, CriterionSpec, ModalitySpec, PluginSpec, ProcessorSpec
-from .syntax import MODALITIES, Attribute, Slot
+from pydantic import BaseModel
+
+from ofa_instruction.attributes import Part, Report, assign, declared_names, resolved, split_reserved
+from ofa_instruction.catalog import PACKAGES, Catalog, Group, Plugin, kind_of
+from ofa_instruction.errors import CatalogError, ErrorCode, Span, known_hint, quote
+from ofa_instruction.ofasys import PLUGINS
+from ofa_instruction.plans import DiffusionGeneration, FrameGeneration, GeneratorPlan, PluginChoice, SlotPlan, TokenGeneration
+from ofa_instruction.references import Place, find_reference
+from ofa_instruction.specs import AdaptorSpec, BackendSpec, CriterionSpec, ModalitySpec, PluginSpec, ProcessorSpec
+from ofa_instruction.syntax import MODALITIES, Attribute, Slot
 
 CriterionChoice: TypeAlias = str | tuple[str, Mapping[str, object]] | PluginChoice
 """A loss: its name, its name with options, or a choice from another plan."""
@@ -65,7 +67,9 @@ class SlotCompiler:
             *(Part(f"criterion {quote(plugin.spec.name)}", plugin.spec.options, preset) for plugin, preset in criteria),
             *([Part(f"generator {quote(generator)}", _GENERATORS[generator], {})] if generator else []),
         ]
-        options, ignored = assign(slot, others, parts, report, lenient=not complete)
+        options, ignored = assign(
+            slot, others, parts, report, answer_keys=() if answers else self._answer_keys(modality), lenient=not complete
+        )
         self.warnings.extend(ignored)
         plugins: list[Plugin[PluginSpec]] = [processor, adaptor, *(plugin for plugin, _ in criteria)]
         chosen = [
@@ -182,6 +186,12 @@ class SlotCompiler:
             return None
         return attribute.value or slot.name
 
+    def _answer_keys(self, modality: ModalitySpec) -> set[str]:
+        """The attributes that only an answer of this modality takes."""
+        models: list[type[BaseModel]] = [_GENERATORS[modality.generator]]
+        models.extend(self.catalog.criterion(name).spec.options for name in modality.criteria if self._has("ofa.criteria", name))
+        return {name for model in models for name in declared_names(model)}
+
     # Finding plugins
 
     def _has(self, group: Group, name: str) -> bool:
@@ -215,5 +225,4 @@ class SlotCompiler:
         self.report.fail(code, str(error.args[0]), span, error.hint)
 
     def _ignore(self, slot: Slot, attribute: Attribute, why: str) -> None:
-        where = f"attribute {quote(attribute.key)} of {quote(f'[{slot.modality}:{slot.name}]')}"
-        self.warnings.append(f"{where} has no effect and is ignored: {why}")
+        self.warnings.append(f"attribute {quote(attribute.key)} of {quote(slot.label)} has no effect and is ignored: {why}")

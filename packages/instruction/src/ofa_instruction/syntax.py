@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from .errors import Span
+from ofa_instruction.errors import Span
 
 NOWHERE = Span(0, 0)
 """The span of a node that was not read from a text."""
@@ -73,6 +73,11 @@ class Slot:
     def is_named(self) -> bool:
         """Whether the name was given, not counted."""
         return not self.name.isdecimal()
+
+    @property
+    def label(self) -> str:
+        """The slot without its attributes, for messages."""
+        return f"[{self.modality}{f':{self.name}' if self.is_named else ''}]"
 
     @property
     def body(self) -> str:

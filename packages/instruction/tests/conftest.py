@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+import pytest
+from pydantic import AliasChoices, Field
+
 from ofa_instruction import (
     AdaptorSpec,
     BackendSpec,
@@ -14,7 +17,6 @@ from ofa_instruction import (
     PluginSpec,
     ProcessorSpec,
 )
-from pydantic import AliasChoices, Field
 
 
 class TextOptions(Options):
@@ -84,6 +86,21 @@ SPECS: tuple[PluginSpec, ...] = (
     CriterionSpec(name="cross_entropy", options=CrossEntropyOptions, aliases=("ce",)),
     CriterionSpec(name="regression"),
 )
-CATALOG = Catalog.from_specs(*SPECS, distribution="test-plugins")
-PROFILE = BackendSpec(name="generalist")
-OFA_PROFILE = BackendSpec(name="ofa", segment_layout="ofa_groups", adaptors={"IMAGE": "image_resnet"})
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    """All of ``SPECS``, from one distribution."""
+    return Catalog.from_specs(*SPECS, distribution="test-plugins")
+
+
+@pytest.fixture(scope="session")
+def profile() -> BackendSpec:
+    """A backend that leaves every modality its own adaptor."""
+    return BackendSpec(name="generalist")
+
+
+@pytest.fixture(scope="session")
+def ofa_profile() -> BackendSpec:
+    """A backend with another layout and another adaptor for images."""
+    return BackendSpec(name="ofa", segment_layout="ofa_groups", adaptors={"IMAGE": "image_resnet"})
