@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -44,13 +45,18 @@ class Item:
     units: int64 ``[U]`` vocabulary ids, or float32 ``[U, F]`` rows (patches, frames).
     shape: the item's shape in units, row-major, ``prod(shape) == U``: ``(n,)``, ``(rows, columns)``, ``(frames, rows, columns)``.
     weights: float32 ``[U]`` loss weight of each unit when it is a target; None: 1 everywhere.
+    inputs: ``[U]`` or ``[U, F]`` the units as a decoder reads them where they differ from what it must answer (noise).
     size_px: ``(width, height)`` of the original picture, for what refers to it (boxes) and for the way back.
+    view_px: ``(left, top, right, bottom)`` of what the item shows of the original picture, in its pixels; beyond its edges
+        where ground was added. None: all of it. Boxes are normalised by the view.
     """
 
     units: NDArray[Any]
     shape: tuple[int, ...]
     weights: NDArray[np.float32] | None = None
+    inputs: NDArray[Any] | None = None
     size_px: tuple[int, int] | None = None
+    view_px: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +65,13 @@ class EncodeContext:
 
     rng: drawn from the row's address, so the same row of the same epoch is encoded the same everywhere.
     referred: the item of the slot that this slot refers to (the image of a box).
+    root: paths in the row are relative to it and stay inside it; None: paths are the user's own.
     """
 
     split: Split
     rng: np.random.Generator
     referred: Item | None = None
+    root: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +88,13 @@ class TokenRule:
     blocks: names of the vocabulary blocks its units come from.
     length: exactly so many units and no end token; None: units until ``<end>``.
     tree: the closed set, its sequences complete (``<end>`` included where ``length`` is None).
+    answers: the candidates' own spellings, in the tree's order.
     """
 
     blocks: tuple[str, ...]
     length: int | None = None
     tree: PrefixTree | None = None
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

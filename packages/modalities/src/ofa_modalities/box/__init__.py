@@ -1,0 +1,1 @@
+"""BOX: a rectangle in pixels of its picture, in and out."""

@@ -1,0 +1,131 @@
+"""Closed sets: the answers that a slot may give, and the file they lie in beside a checkpoint.
+
+A file is a JSON list with one candidate a line, in order; a ``.txt`` file with one candidate a line is read too.
+Blanks at the edges of a candidate do not count. Candidates that a slot cannot tell apart (``Dog`` and ``dog`` under
+``uncased``) are one candidate, spelled as the first of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import string
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ofa_instruction.plans import ClosedSetPlan
+
+from ofa_modalities.processor import SampleError
+from ofa_modalities.text.reading import normalise, read_text
+
+
+def collect_candidates(values: Iterable[object]) -> tuple[str, ...]:
+    """The distinct texts among ``values``, stripped and sorted; values that are no text (None, "") are left out.
+
+    >>> collect_candidates(["dog", " cat", "dog", "", None, 3])
+    ('3', 'cat', 'dog')
+    """
+    found: set[str] = set()
+    for value in values:
+        try:
+            found.add(read_text(value, "candidates"))
+        except SampleError:
+            continue
+    return tuple(sorted(found))
+
+
+def check_candidates(candidates: Iterable[object], name: str) -> tuple[str, ...]:
+    """Candidates as a user lists them: stripped, in their order, repetitions dropped.
+
+    Raises ValueError for an empty list and for a candidate that is no text.
+    """
+    if isinstance(candidates, str):
+        raise ValueError(f"closed set `{name}`: give a list of candidates, not one text")
+    found: dict[str, None] = {}
+    for number, value in enumerate(candidates):
+        try:
+            found[read_text(value, name)] = None
+        except SampleError as error:
+            raise ValueError(f"closed set `{name}`, candidate {number}: {error.message}") from error
+    if not found:
+        raise ValueError(f"closed set `{name}` has no candidates")
+    return tuple(found)
+
+
+def closed_set_digest(candidates: Sequence[str]) -> str:
+    """SHA-256 (64 hex digits) of the candidates in order."""
+    return hashlib.sha256(json.dumps(list(candidates), ensure_ascii=False).encode("utf-8")).hexdigest()
+
+
+def closed_set_plan(name: str, candidates: Sequence[str]) -> ClosedSetPlan:
+    """What a task's plan says of a closed set."""
+    return ClosedSetPlan(name=name, size=len(candidates), digest=closed_set_digest(candidates))
+
+
+def write_closed_set(path: str | Path, candidates: Sequence[str]) -> None:
+    """Write candidates as a JSON list, one a line."""
+    lines = ",\n".join(json.dumps(candidate, ensure_ascii=False) for candidate in candidates)
+    Path(path).write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def read_closed_set(path: str | Path, plan: ClosedSetPlan | None = None) -> tuple[str, ...]:
+    """Read candidates from ``.json`` or, one a line, from any other text file.
+
+    Raises ValueError where the file is not a list of texts, or not the one that ``plan`` names.
+    """
+    path = Path(path)
+    text = path.read_text(encoding="utf-8")
+    try:
+        values = json.loads(text) if path.suffix == ".json" else [line for line in text.splitlines() if line.strip()]
+    except json.JSONDecodeError as error:
+        raise ValueError(f"`{path}` is not JSON: {error}") from error
+    if not isinstance(values, list):
+        raise ValueError(f"`{path}` is not a list of candidates")
+    candidates = check_candidates(values, path.stem)
+    if plan is not None and closed_set_digest(candidates) != plan.digest:
+        raise ValueError(f"`{path}` is not the closed set `{plan.name}` of the plan: its digest differs")
+    return candidates
+
+
+class LabelIndex:
+    """Finds the candidate that a label means, under the same spelling rules for both.
+
+    >>> index = LabelIndex("label", ("Dog", "dog", "cat"), uncased=True, no_punctuation=False)
+    >>> index.answers, index.find("DOG")
+    (('Dog', 'cat'), 0)
+    """
+
+    def __init__(self, column: str, candidates: Sequence[str], *, uncased: bool, no_punctuation: bool) -> None:
+        self.column = column
+        self.uncased = uncased
+        self.no_punctuation = no_punctuation
+        spellings: dict[str, str] = {}
+        for candidate in candidates:
+            spellings.setdefault(self._normal(candidate), candidate)
+        self.normal = tuple(spellings)
+        """Candidates as they are compared and encoded."""
+        self.answers = tuple(spellings.values())
+        """Candidates as they were spelled first, in the same order."""
+        self._numbers = {spelling: number for number, spelling in enumerate(spellings)}
+
+    def _normal(self, label: str) -> str:
+        normal = normalise(label.strip(), uncased=self.uncased, no_punctuation=self.no_punctuation)
+        return normal or label.strip(string.whitespace)
+
+    def get(self, label: str) -> int | None:
+        """Number of the candidate, or None."""
+        return self._numbers.get(self._normal(label))
+
+    def find(self, label: str) -> int:
+        """Number of the candidate. Raises SampleError with the nearest ones."""
+        number = self.get(label)
+        if number is None:
+            near = difflib.get_close_matches(self._normal(label), self.normal[:10_000], n=3, cutoff=0.5)
+            hint = f"; did you mean {' or '.join(repr(word) for word in near)}?" if near else ""
+            raise SampleError(self.column, f"{_short(label)} is not among the {len(self.answers)} candidates{hint}")
+        return number
+
+
+def _short(label: str) -> str:
+    return repr(label if len(label) <= 60 else label[:57] + "...")

@@ -1,0 +1,96 @@
+"""Fitting a vocabulary to a run: the texts a tokenizer learns from, and the blocks that processors ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ofa_instruction.catalog import Catalog
+from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan
+
+from ofa_modalities.processor import SampleError
+from ofa_modalities.program import slot_candidates
+from ofa_modalities.tokenizer import TextTokenizer
+from ofa_modalities.vocabulary import VocabularyPlan
+
+ClosedSets = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""Task → set name → candidates."""
+
+
+def collect_texts(
+    tasks: Iterable[TaskPlan],
+    catalog: Catalog,
+    rows: Mapping[str, Iterable[Mapping[str, object]]],
+    closed_sets: ClosedSets | None = None,
+) -> Iterator[str]:
+    """What a run's tokenizer should learn: fixed text, candidates, and the texts of the rows (task → rows).
+
+    Values that are missing or cannot be read are passed over here; encoding reports them.
+    """
+    for task in tasks:
+        yield from _fixed_texts(task)
+        readers = []
+        for slot in _slots(task):
+            options = catalog.validate(slot.processor, "ofa.processors")
+            implementation = catalog.processor(slot.processor.name).spec.load()
+            readers.append((slot, options, implementation))
+            for candidate in slot_candidates(task.name, slot, closed_sets or {}) or ():
+                yield from implementation.corpus(slot, options, candidate)
+        for row in rows.get(task.name, ()):
+            for slot, options, implementation in readers:
+                for value in _values(row.get(slot.column)):
+                    try:
+                        yield from implementation.corpus(slot, options, value)
+                    except SampleError:
+                        continue
+
+
+def fit_vocabulary(
+    tasks: Iterable[TaskPlan], catalog: Catalog, closed_sets: ClosedSets | None, tokenizer: TextTokenizer
+) -> VocabularyPlan:
+    """Lay out the vocabulary of a run: control tokens, the tokenizer's ids, and the blocks of its slots' processors.
+
+    Raises ValueError where two slots ask for one block in two sizes (boxes with different numbers of bins).
+    """
+    blocks: dict[str, tuple[int, str]] = {}
+    modalities: set[str] = set()
+    for task in tasks:
+        for slot in _slots(task):
+            modalities.add(slot.modality)
+            options = catalog.validate(slot.processor, "ofa.processors")
+            candidates = slot_candidates(task.name, slot, closed_sets or {})
+            wanted = catalog.processor(slot.processor.name).spec.load().blocks(slot, options, candidates)
+            for name, size in wanted.items():
+                place = f"task `{task.name}`, column `{slot.column}`"
+                known, where = blocks.setdefault(name, (size, place))
+                if known != size:
+                    raise ValueError(f"the block `{name}` is {known} long for {where}, but {size} for {place}")
+    return VocabularyPlan.lay_out(tokenizer, modalities, {name: size for name, (size, _) in blocks.items()})
+
+
+def _slots(task: TaskPlan) -> Iterator[SlotPlan]:
+    for plan in task.instructions:
+        yield from plan.slots
+
+
+def _fixed_texts(task: TaskPlan) -> Iterator[str]:
+    def texts(nodes: Iterable[NodePlan]) -> Iterator[str]:
+        for node in nodes:
+            match node:
+                case TextPlan(text=text):
+                    yield text
+                case RepeatPlan(body=body):
+                    yield from texts(body)
+                case SlotPlan() | ContrastPlan():
+                    pass
+
+    for plan in task.instructions:
+        yield from texts((*plan.source, *plan.target))
+
+
+def _values(value: object) -> Iterator[object]:
+    """A value, or the items of a list of them: slots inside a repeat bind to list columns."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _values(item)
+    else:
+        yield value

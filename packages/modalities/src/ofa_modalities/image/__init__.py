@@ -1,0 +1,1 @@
+"""IMAGE: pictures, as patches at their own aspect ratio."""

@@ -1,0 +1,1 @@
+"""TEXT: words, in and out."""

@@ -1,0 +1,131 @@
+"""Text ⇄ token ids, local to the tokenizer (0 .. size - 1).
+
+A run trains a byte-level BPE on its own texts, so that every text can be spelled and nothing is unknown. Any
+``tokenizer.json`` (WordPiece, SentencePiece, ...) can be loaded in its place. Texts are stripped; a byte-level BPE
+puts a blank before the first word, so that ``cat`` is one token at a start and inside.
+
+A spelling of a special token inside a text is plain text, never the special token.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+class TextTokenizer:
+    """A ``tokenizers`` tokenizer without specials, padding and truncation; picklable.
+
+    >>> tokenizer = train_tokenizer(["the cat sat", "the cat"], size=270)
+    >>> tokenizer.decode(tokenizer.encode("  the cat"))
+    'the cat'
+    """
+
+    def __init__(self, state: str) -> None:
+        """``state`` is the text of a ``tokenizer.json``. Raises ValueError where it is not one."""
+        try:
+            self._tokenizer = Tokenizer.from_str(state)
+        except Exception as error:  # noqa: BLE001  (tokenizers raises bare Exception)
+            raise ValueError(f"not a tokenizer: {error}") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True
+
+    @property
+    def size(self) -> int:
+        """Number of ids, added tokens included: one more than the largest."""
+        return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 (64 hex digits) of the canonical ``tokenizer.json``."""
+        data = json.dumps(json.loads(self.to_json()), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(data.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the stripped text; empty for blanks. Raises ValueError for text that UTF-8 cannot hold."""
+        text = text.strip()
+        if not text:
+            return []
+        try:
+            return cast("list[int]", self._tokenizer.encode(text, add_special_tokens=False).ids)
+        except TypeError as error:
+            raise ValueError("the text holds a lone surrogate, which is not a character") from error
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of the ids, stripped; bytes that are no character become U+FFFD."""
+        return cast("str", self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+    def token(self, index: int) -> str:
+        """How the tokenizer spells one id, for people to look at."""
+        return cast("str | None", self._tokenizer.id_to_token(index)) or f"<{index}>"
+
+    def to_json(self) -> str:
+        """The text of its ``tokenizer.json``."""
+        return cast("str", self._tokenizer.to_str(pretty=False))
+
+    def save(self, path: str | Path) -> None:
+        """Write ``tokenizer.json`` into a directory, or a file of that very name."""
+        path = Path(path)
+        file = path / TOKENIZER_FILE if path.is_dir() or not path.suffix else path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(self.to_json(), encoding="utf-8")
+
+    def __reduce__(self) -> tuple[type[TextTokenizer], tuple[str]]:
+        return TextTokenizer, (self.to_json(),)
+
+
+def train_tokenizer(texts: Iterable[str], size: int = 4096) -> TextTokenizer:
+    """Train a byte-level BPE of at most ``size`` ids (at least 257) on ``texts``; the same texts give the same tokenizer."""
+    if size < 257:
+        raise ValueError(f"a byte-level tokenizer needs at least 257 ids, not {size}")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False, special_tokens=[]
+    )
+    clean = (text.encode("utf-8", "ignore").decode() for text in texts)
+    with _one_thread():
+        tokenizer.train_from_iterator(clean, trainer)
+    return TextTokenizer(tokenizer.to_str())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Threads would warn in loader workers that are forked later."""
+    name = "TOKENIZERS_PARALLELISM"
+    before = os.environ.get(name)
+    os.environ[name] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def load_tokenizer(path: str | Path) -> TextTokenizer:
+    """Load ``tokenizer.json``, or the directory that holds one.
+
+    Raises FileNotFoundError, saying how to make one, and ValueError where the file is not a tokenizer.
+    """
+    path = Path(path)
+    file = path / TOKENIZER_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"no tokenizer at `{file}`: give a {TOKENIZER_FILE} or the directory of one"
+            " (a transformers tokenizer writes it with `save_pretrained`)"
+        )
+    return TextTokenizer(file.read_text(encoding="utf-8"))
