@@ -55,8 +55,10 @@ class Answer(Plan):
     """The text that was shown, if there was one."""
     answer: str
     truth: str
-    score: float
-    """The task's metric on this row alone."""
+    right: bool | None = None
+    """Whether it counts as right; None where answers are more or less good."""
+    note: str = ""
+    """How good it is, in a few characters: ``IoU 0.71``."""
     box: Box | None = None
     true_box: Box | None = None
 
