@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self, get_args
 
 from ofa_instruction.plans import Plan, PluginChoice, TaskPlan
+from ofa_modalities.vocabulary import VocabularyPlan
 from pydantic import Field, model_validator
 
 Size = Literal["nano", "tiny", "small", "base", "large"]
 AttentionKind = Literal["auto", "reference", "sdpa", "xformers"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class Architecture(Plan):
@@ -84,7 +85,7 @@ class ModelPlan(Plan):
     """Modalities of the run in sorted order; modality experts are made for these."""
     attention: AttentionKind = "auto"
     precision: Precision = "float32"
-    """Autocast precision of training and inference; parameters are float32 always."""
+    """Autocast precision; parameters are float32 always. ``auto``: bfloat16 where the processor multiplies it natively."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -148,8 +149,33 @@ class GenerationOptions(Plan):
     length_penalty: float = 1.0
     """Scores of finished beams are divided by length ** length_penalty."""
     no_repeat_ngram_size: int | None = Field(default=None, ge=1)
+    repetition_penalty: float | None = Field(default=None, gt=0)
+    """Logits of units already in the answer are divided by it (above 0) or multiplied with it (below 0)."""
+    min_length: int | None = Field(default=None, ge=1)
+    """Units of an open slot before ``<end>`` may come."""
     max_length: int | None = Field(default=None, ge=1)
     """Overrides the longest length of every open slot, in units."""
+    max_items: int = Field(default=32, ge=0)
+    """Items of a repeat after which no further one is asked for."""
     seed: int = 0
     num_return: int = Field(default=1, ge=1)
     """Answers of each row, best first."""
+
+
+class InferPlan(Plan):
+    """What inference needs, beside the weights: a checkpoint's ``plan.json``. Closed sets lie beside it as files."""
+
+    schema_version: Literal[1] = 1
+    model: ModelPlan
+    tasks: tuple[TaskPlan, ...]
+    vocabulary: VocabularyPlan
+    generation: GenerationOptions = GenerationOptions()
+    """Defaults of a Session; a call may say otherwise."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Versions of the distributions that wrote it, for reports."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.model.vocabulary_size != sum(block.size for block in self.vocabulary.blocks):
+            raise ValueError("the model and the vocabulary of a checkpoint are of different sizes")
+        return self

@@ -1,0 +1,58 @@
+"""The adaptor seam: units of a stream become tokens, and on the target side hidden states become units.
+
+    # I items, U units, N tokens, F unit features, D model width, L asked positions
+
+An adaptor is what an :class:`ofa_instruction.specs.AdaptorSpec` names. It sees items one after the other and never
+mixes them; how many tokens an item becomes is the spec's to say. An adaptor of ids is given rows of the shared
+embedding in place of units.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ofa_models.backend import FrameOutput
+
+
+class Adaptor(nn.Module):
+    """Base of adaptors; :meth:`embed` is the one method that all must have."""
+
+    def __init__(self, options: Any, unit_features: int | None, width: int) -> None:
+        super().__init__()
+        self.unit_features = unit_features
+        self.width = width
+
+    def embed(self, units: Tensor, shapes: Tensor) -> Tensor:
+        """units ``[U, F]`` (ids: ``[U, D]`` of the shared embedding), shapes int64 ``[I, dims]`` → tokens ``[N, D]``."""
+        raise NotImplementedError(f"{type(self).__name__} must define `embed`")
+
+    def memory_place(self, shapes: Tensor) -> Tensor | None:
+        """What to add to the encoder's output at the tokens of these items, ``[N, D]``; None: nothing."""
+        return None
+
+
+class FrameAdaptor(Adaptor):
+    """Base of float adaptors that can also stand on the target side: a begin vector and heads for frames and stop."""
+
+    def __init__(self, options: Any, unit_features: int | None, width: int) -> None:
+        super().__init__(options, unit_features, width)
+        if unit_features is None:
+            raise ValueError(f"{type(self).__name__} needs the width of its units")
+        self.begin = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.project_in = nn.Linear(unit_features, width)
+        self.frame_head = nn.Linear(width, unit_features)
+        self.stop_head = nn.Linear(width, 1)
+
+    def embed(self, units: Tensor, shapes: Tensor) -> Tensor:
+        """One token a unit."""
+        tokens: Tensor = self.project_in(units)
+        return tokens
+
+    def read(self, hidden: Tensor) -> FrameOutput:
+        """Frames ``[L, F]`` and stop logits ``[L]`` out of hidden states ``[L, D]``, in float32 or wider."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            wide = hidden.to(self.frame_head.weight.dtype)
+            return FrameOutput(frames=self.frame_head(wide), stop_logits=self.stop_head(wide).squeeze(-1))

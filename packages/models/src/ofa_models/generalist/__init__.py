@@ -1,0 +1,1 @@
+"""The generalist: our encoder-decoder on packed tokens."""
