@@ -17,7 +17,7 @@ from ofa_models.cross_entropy import cross_entropy
 from torch import Tensor
 
 from ofa_trainer.criteria.specs import CrossEntropyOptions
-from ofa_trainer.criteria.sums import added, count_labels, select_labels, sums_by_line
+from ofa_trainer.criteria.sums import count_labels, select_labels, sums_by_line, total
 from ofa_trainer.criterion import CriterionContext, LossInputs, LossTerms
 
 
@@ -37,13 +37,11 @@ class CrossEntropy:
         if not isinstance(labels, TokenLabels):
             raise ValueError("the criterion `cross_entropy` is for slots of ids, and this slot has float units; use `frames`")
         closed = labels.nodes >= 0
-        if not bool(closed.any()):
-            return self._open(inputs, labels, inputs.hidden)
-        terms = self._open(inputs, select_labels(labels, ~closed), inputs.hidden[~closed])
+        terms = [self._open(inputs, *_part(inputs, labels, ~closed))] if not bool(closed.all()) else []
         for tree, lines in _trees(inputs.batch, labels.slots[closed]):
-            mine = closed & torch.isin(labels.slots, lines)
-            terms = added(terms, self._closed(inputs, select_labels(labels, mine), inputs.hidden[mine], tree))
-        return terms
+            part = _part(inputs, labels, closed & torch.isin(labels.slots, lines))
+            terms.append(self._closed(inputs, *part, tree))
+        return total(terms, inputs)
 
     def _open(self, inputs: LossInputs, labels: TokenLabels, hidden: Tensor) -> LossTerms:
         loss, losses = cross_entropy(
@@ -64,6 +62,11 @@ class CrossEntropy:
     def _scale(self, inputs: LossInputs, labels: TokenLabels) -> Tensor:
         """float32 ``[L]``: what each position's loss is multiplied by."""
         return self.options.weight * inputs.scale[labels.slots] * labels.weights
+
+
+def _part(inputs: LossInputs, labels: TokenLabels, keep: Tensor) -> tuple[TokenLabels, Tensor]:
+    """Labels and states where ``keep`` (bool ``[L]``) holds."""
+    return (labels, inputs.hidden) if bool(keep.all()) else (select_labels(labels, keep), inputs.hidden[keep])
 
 
 def _trees(batch: PackedBatch, slots: Tensor) -> list[tuple[PrefixTree, Tensor]]:

@@ -110,8 +110,9 @@ class PatchCover(nn.Module):
 
 
 def corner_fractions(bins: Tensor, num_bins: int) -> Tensor:
-    """Bins ``[..., 4]`` of x1, y1, x2, y2 -> float32 shares of width and height."""
-    raise NotImplementedError
+    """Bins ``[..., 4]`` of left, top, right, bottom -> float32 shares of width and height: the outer edges of their cells."""
+    outward = torch.tensor([0, 0, 1, 1], device=bins.device)
+    return (bins + outward).float() / num_bins
 
 
 def _patch_shapes(batch: PackedBatch, segments_I: Tensor) -> Tensor:

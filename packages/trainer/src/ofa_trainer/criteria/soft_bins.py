@@ -9,14 +9,15 @@ is normalised over the bins alone.
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
+from dataclasses import replace
+
 from ofa_modalities.batch import FrameLabels, PackedBatch, TokenLabels
+from ofa_models.cross_entropy import cross_entropy
 from torch import Tensor
 
 from ofa_trainer.criteria.cross_entropy import CrossEntropy
 from ofa_trainer.criteria.specs import CrossEntropyOptions, SoftBinsOptions
-from ofa_trainer.criteria.sums import added, count_labels, select_labels, weighted_terms
+from ofa_trainer.criteria.sums import count_labels, select_labels, sums_by_line, total
 from ofa_trainer.criterion import CriterionContext, LossInputs, LossTerms
 
 BIN_BLOCK = "bin"
@@ -31,16 +32,8 @@ def bin_block(context: CriterionContext) -> range:
     raise ValueError(f"a criterion of boxes needs the vocabulary block `{BIN_BLOCK}`, and the blocks are {names}")
 
 
-def soft_labels(bins: Tensor, num_bins: int, sigma_bins: float) -> Tensor:
-    """int64 ``[L]`` true bins -> float32 ``[L, B]``: exp(-(j - bin)² / 2σ²), normalised over j; σ = 0: one-hot."""
-    if sigma_bins == 0:
-        return F.one_hot(bins, num_bins).float()
-    distances = torch.arange(num_bins, device=bins.device) - bins[:, None]
-    return torch.softmax(-distances.float().square() / (2 * sigma_bins**2), dim=-1)
-
-
 class SoftBins:
-    """Cross entropy over the bin block against :func:`soft_labels`."""
+    """Cross entropy over the bin block against exp(-(j - bin)² / 2σ²), normalised over the bins j; σ = 0: the bin alone."""
 
     def __init__(self, options: SoftBinsOptions, context: CriterionContext) -> None:
         self.options = options
@@ -57,23 +50,19 @@ class SoftBins:
         if not isinstance(labels, TokenLabels):
             raise ValueError("the criterion `soft_bins` is for slots of bins, and this slot has float units")
         is_bin = (labels.ids >= self._bins.start) & (labels.ids < self._bins.stop)
-        terms = self._of_bins(inputs, select_labels(labels, is_bin), inputs.hidden[is_bin])
-        if bool(is_bin.all()):
-            return terms
-        choices = LossInputs(
-            model=inputs.model,
-            batch=inputs.batch,
-            memory=inputs.memory,
-            hidden=inputs.hidden[~is_bin],
-            labels=select_labels(labels, ~is_bin),
-            scale=inputs.scale,
-        )
-        return added(terms, self._choices(choices))
+        terms = [self._of_bins(inputs, select_labels(labels, is_bin), inputs.hidden[is_bin])] if bool(is_bin.any()) else []
+        if not bool(is_bin.all()):
+            rest = replace(inputs, hidden=inputs.hidden[~is_bin], labels=select_labels(labels, ~is_bin))
+            terms.append(self._choices(rest))
+        return total(terms, inputs)
 
     def _of_bins(self, inputs: LossInputs, labels: TokenLabels, hidden_LD: Tensor) -> LossTerms:
-        with torch.autocast(hidden_LD.device.type, enabled=False):
-            weight_BD = inputs.model.token_weight()[self._bins.start : self._bins.stop].float()
-            logits_LB = hidden_LD.float() @ weight_BD.T
-            wanted_LB = soft_labels(labels.ids - self._bins.start, len(self._bins), self.options.sigma_bins)
-            losses = F.cross_entropy(logits_LB, wanted_LB, reduction="none")
-        return weighted_terms(losses, labels.weights, labels.slots, inputs.scale, self.options.weight)
+        loss, losses = cross_entropy(
+            hidden_LD.float(),
+            inputs.model.token_weight(),
+            labels.ids,
+            self.options.weight * inputs.scale[labels.slots] * labels.weights,
+            block=self._bins,
+            sigma=self.options.sigma_bins or None,
+        )
+        return LossTerms(loss=loss, sums=sums_by_line(losses * labels.weights, labels.slots, len(inputs.scale)))

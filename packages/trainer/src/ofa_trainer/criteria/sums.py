@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from ofa_modalities.batch import FrameLabels, PackedBatch, TokenLabels
 from torch import Tensor
 
-from ofa_trainer.criterion import LossTerms
+from ofa_trainer.criterion import LossInputs, LossTerms
 
 
 def sums_by_line(values: Tensor, slots: Tensor, num_lines: int) -> Tensor:
@@ -32,9 +34,13 @@ def weighted_terms(losses: Tensor, weights: Tensor, slots: Tensor, scale: Tensor
     )
 
 
-def added(first: LossTerms, second: LossTerms) -> LossTerms:
-    """Both."""
-    return LossTerms(loss=first.loss + second.loss, sums=first.sums + second.sums)
+def total(terms: Sequence[LossTerms], inputs: LossInputs) -> LossTerms:
+    """All terms added up; without any, a loss of 0 that still has a gradient."""
+    loss = inputs.hidden.sum() * 0 if not terms else terms[0].loss
+    sums = torch.zeros_like(inputs.scale) if not terms else terms[0].sums
+    for term in terms[1:]:
+        loss, sums = loss + term.loss, sums + term.sums
+    return LossTerms(loss=loss, sums=sums)
 
 
 def select_labels(labels: TokenLabels, keep: Tensor) -> TokenLabels:
