@@ -14,9 +14,9 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 import torch
-from ofa_instruction.plans import SlotPlan
 from torch import Tensor
 
+from ofa_instruction.plans import SlotPlan
 from ofa_modalities.prefix_tree import PrefixTree
 
 T = TypeVar("T")
@@ -96,7 +96,8 @@ class TokenLabels:
 class FrameLabels:
     """Target positions whose next unit is a float row, of one stream.
 
-    positions ``[L]``, frames float32 ``[L, F]``, stop float32 ``[L]`` (1 at an item's last frame), weights, slots, segments ``[L]``.
+    positions ``[L]``, frames float32 ``[L, F]``, stop float32 ``[L]`` (1 at an item's last frame),
+    weights, slots, segments ``[L]``.
     """
 
     adaptor: str

@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ofa_instruction.catalog import Catalog
 from ofa_instruction.plans import InstructionPlan, PluginChoice, SlotPlan, TaskPlan, TextPlan, walk_slots
-
 from ofa_modalities.batch import BatchSlot, PackedBatch
 from ofa_modalities.packing import pack
 from ofa_modalities.processor import DecodeContext, Processor, SampleError, Split, TokenRule
@@ -111,9 +111,9 @@ class TaskEncoder:
         programs = self._programs[number]
         if alternative is None:
             alternative = int(rng.integers(len(programs))) if split == "train" and len(programs) > 1 else 0
-        walk = Walk(programs[alternative], row, split=split, rng=rng, root=root)
         try:
-            source, target = walk.run(with_targets)
+            walk = Walk(programs[alternative], row, split=split, rng=rng, root=root, with_targets=with_targets)
+            source, target = walk.run()
             num_source = sum(segment.num_tokens for segment in source)
             num_target = sum(segment.num_tokens for segment in target)
             if self.max_row_tokens is not None and num_source + num_target > self.max_row_tokens:
@@ -138,7 +138,8 @@ class TaskEncoder:
         longest = max(segments, key=lambda segment: segment.num_tokens)
         column = self.slots[longest.slot].slot.column if longest.slot >= 0 else "(fixed text)"
         return SampleError(
-            column, f"the row has {total} tokens, more than {self.max_row_tokens}; {longest.num_tokens} of them are of this column"
+            column,
+            f"the row has {total} tokens, more than {self.max_row_tokens}; {longest.num_tokens} of them are of this column",
         )
 
     def pack(self, examples: Sequence[Example]) -> PackedBatch:
@@ -196,4 +197,3 @@ class TaskEncoder:
                 return candidate.refers_to
         assert slot.refers_to is not None
         return slot.refers_to
-

@@ -118,7 +118,8 @@ class _SideLayout:
         line = np.repeat(self.is_line, self.counts)
         offsets = np.stack((index // (rows * columns), index // columns % rows, index % columns), 1)
         offsets[line] = index[line, None]
-        return base[:, None] + offsets
+        coordinates: Int64 = base[:, None] + offsets
+        return coordinates
 
     def _streams(self, table: Int64) -> tuple[Stream, ...]:
         members: dict[str, list[int]] = {}

@@ -12,9 +12,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ofa_instruction.plans import SlotPlan
 from ofa_instruction.specs import Options
-
 from ofa_modalities.prefix_tree import PrefixTree
 from ofa_modalities.vocabulary import Vocabulary
 

@@ -6,18 +6,20 @@ tokens, layouts, prefix trees. :class:`Walk` then encodes one row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ofa_instruction.binding import Bound, BoundRepeat, BoundSlot, bind
 from ofa_instruction.catalog import Catalog
+from ofa_instruction.errors import BindError
 from ofa_instruction.plans import ContrastPlan, InstructionPlan, NodePlan, PluginChoice, RepeatPlan, SlotPlan, TaskPlan, TextPlan
 from ofa_instruction.plans import Side as SideName
 from ofa_instruction.specs import AdaptorSpec, Options
-
 from ofa_modalities.batch import BatchSlot
 from ofa_modalities.prefix_tree import PrefixTree
 from ofa_modalities.processor import EncodeContext, Item, Processor, Resources, SampleError, Split, TokenRule
@@ -124,10 +126,9 @@ class SlotStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RepeatStep:
-    """A repeat: its body, the columns it binds to, and its control tokens as segments."""
+    """A repeat: its body, and its control tokens as segments."""
 
     body: tuple[Step, ...]
-    columns: tuple[str, ...]
     opens: EncodedSegment
     closes: EncodedSegment
 
@@ -159,14 +160,16 @@ def walk_tree(tree: PrefixTree, labels: NDArray[np.int64]) -> tuple[NDArray[np.i
         start, stop = tree.child_start[node], tree.child_start[node + 1]
         nodes[place], branching[place] = node, stop - start > 1
         node = int(start + np.searchsorted(tree.token[start:stop], label))
-        assert node < stop and tree.token[node] == label, "labels of a closed set are a path of its tree"
+        assert tree.token[min(node, len(tree.token) - 1)] == label, "labels of a closed set are a path of its tree"
     return nodes, branching
 
 
 class StepBuilder:
     """Resolves the plans of a run's tasks, and gathers its slot table and streams on the way."""
 
-    def __init__(self, catalog: Catalog, vocabulary: Vocabulary, closed_sets: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
+    def __init__(
+        self, catalog: Catalog, vocabulary: Vocabulary, closed_sets: Mapping[str, Mapping[str, tuple[str, ...]]]
+    ) -> None:
         self._catalog = catalog
         self._vocabulary = vocabulary
         self._closed_sets = closed_sets
@@ -234,7 +237,6 @@ class StepBuilder:
 
     def _repeat(self, task: TaskPlan, side: SideName, body: tuple[Step, ...]) -> RepeatStep:
         slots = list(_slots_below(body))
-        columns = tuple(dict.fromkeys(step.slot.column for step in slots))
         following, end = self._vocabulary.id("next"), self._vocabulary.id("end")
         if side == "source":
             opens = self._control(task, np.array([following], np.int64))
@@ -243,7 +245,7 @@ class StepBuilder:
             choose, line = np.array([self._vocabulary.id("choose")], np.int64), slots[0].line
             opens = self._control(task, choose, following, line)
             closes = self._control(task, choose, end, line)
-        return RepeatStep(body=body, columns=columns, opens=opens, closes=closes)
+        return RepeatStep(body=body, opens=opens, closes=closes)
 
     def _text_adaptor(self, task: TaskPlan) -> str:
         """The stream of fixed text: what the task's backend embeds TEXT with."""
@@ -338,33 +340,49 @@ Place = tuple[int, ...]
 
 
 class Walk:
-    """Encodes one row: items first come, first made; then segments in reading order."""
+    """Encodes one row: a value is put at every slot, items are made as segments ask for them, a referred item first."""
 
     def __init__(
-        self, program: Program, row: Mapping[str, object], *, split: Split, rng: np.random.Generator, root: Path | None
+        self,
+        program: Program,
+        row: Mapping[str, object],
+        *,
+        split: Split,
+        rng: np.random.Generator,
+        root: Path | None,
+        with_targets: bool,
     ) -> None:
+        """Raises SampleError for a column that is missing or, in a repeat, no list of the right length."""
         self._program = program
-        self._rows: list[Mapping[str, object]] = [row]
         self._split = split
         self._rng = rng
         self._root = root
+        self._with_targets = with_targets
+        self._values: dict[tuple[int, Place], object] = {}
         self._items: dict[tuple[int, Place], Item] = {}
         self._source_segments: dict[tuple[int, Place], int] = {}
         self._pending: list[tuple[list[EncodedSegment], int, tuple[int, Place]]] = []
+        try:
+            self._bound = bind(program.plan, row, with_targets=with_targets)
+        except BindError as error:
+            raise SampleError(error.column, str(error)) from error
+        self._collect(self._bound.source, ())
+        self._collect(self._bound.target, ())
 
-    def run(self, with_targets: bool) -> tuple[tuple[EncodedSegment, ...], tuple[EncodedSegment, ...]]:
+    def run(self) -> tuple[tuple[EncodedSegment, ...], tuple[EncodedSegment, ...]]:
         """Source and target segments. Raises SampleError."""
         source: list[EncodedSegment] = []
         target: list[EncodedSegment] = []
-        self._emit(self._program.source, (), source, is_source=True)
-        if with_targets:
-            self._emit(self._program.target, (), target, is_source=False)
+        self._emit(self._program.source, self._bound.source, (), source, is_source=True)
+        if self._with_targets:
+            self._emit(self._program.target, self._bound.target, (), target, is_source=False)
         else:
             for step in self._program.forced:
-                if step.depth == 0:
-                    self._item(step, ())
-        for segments, index, key in self._pending:
-            segments[index] = replace(segments[index], refers=self._source_segments.get(key, -1))
+                for index, place in self._values:
+                    if index == step.slot.index:
+                        self._item(step, place)
+        for segments, number, key in self._pending:
+            segments[number] = replace(segments[number], refers=self._source_segments.get(key, -1))
         return tuple(source), tuple(target)
 
     def referred(self) -> dict[int, tuple[Item, ...]]:
@@ -387,8 +405,18 @@ class Walk:
                 found.setdefault(index, []).append(kept)
         return {index: tuple(items) for index, items in found.items()}
 
-    def _emit(self, steps: tuple[Step, ...], place: Place, out: list[EncodedSegment], *, is_source: bool) -> None:
-        for step in steps:
+    def _collect(self, nodes: Sequence[Bound], place: Place) -> None:
+        for node in nodes:
+            if isinstance(node, BoundSlot):
+                self._values[node.plan.index, place] = node.value
+            elif isinstance(node, BoundRepeat):
+                for number, item in enumerate(node.items):
+                    self._collect(item, (*place, number))
+
+    def _emit(
+        self, steps: Sequence[Step], nodes: Sequence[Bound], place: Place, out: list[EncodedSegment], *, is_source: bool
+    ) -> None:
+        for step, node in zip(steps, nodes, strict=True):
             if isinstance(step, TextStep):
                 out.append(step.segment)
             elif isinstance(step, SlotStep):
@@ -396,61 +424,29 @@ class Walk:
                 if is_source:
                     self._source_segments[step.slot.index, place] = len(out)
                 if step.slot.refers_to is not None:
-                    self._pending.append((out, len(out), self._referred_key(step, place)))
+                    self._pending.append((out, len(out), self._referred_key(step.slot.refers_to, place)))
                 out.append(segment)
             else:
-                self._emit_repeat(step, place, out, is_source=is_source)
-
-    def _emit_repeat(self, step: RepeatStep, place: Place, out: list[EncodedSegment], *, is_source: bool) -> None:
-        row = self._rows[len(place)]
-        columns = {column: _as_list(_value(row, column), column) for column in step.columns}
-        counts = {column: len(values) for column, values in columns.items()}
-        if len(set(counts.values())) > 1:
-            said = ", ".join(f"`{column}` {count}" for column, count in counts.items())
-            raise SampleError(step.columns[0], f"columns of one repeat are lists of equal length, not {said}")
-        for number in range(counts[step.columns[0]]):
-            out.append(step.opens)
-            self._rows.append({column: values[number] for column, values in columns.items()})
-            self._emit(step.body, (*place, number), out, is_source=is_source)
-            self._rows.pop()
-        out.append(step.closes)
+                assert isinstance(node, BoundRepeat)
+                for number, item in enumerate(node.items):
+                    out.append(step.opens)
+                    self._emit(step.body, item, (*place, number), out, is_source=is_source)
+                out.append(step.closes)
 
     def _item(self, step: SlotStep, place: Place) -> Item:
         key = (step.slot.index, place)
         item = self._items.get(key)
         if item is None:
-            context = EncodeContext(split=self._split, rng=self._rng, referred=self._referred_item(step, place), root=self._root)
-            item = step.processor.encode(_value(self._rows[len(place)], step.slot.column), context)
-            assert len(item.units) == int(np.prod(item.shape)), f"units of `{step.slot.column}` do not fill their shape {item.shape}"
+            referred = None
+            if step.slot.refers_to is not None:
+                other, other_place = self._referred_key(step.slot.refers_to, place)
+                referred = self._item(self._program.slots[other], other_place)
+            context = EncodeContext(split=self._split, rng=self._rng, referred=referred, root=self._root)
+            item = step.processor.encode(self._values[key], context)
+            assert len(item.units) == math.prod(item.shape), f"units of `{step.slot.column}` do not fill their shape {item.shape}"
             self._items[key] = item
         return item
 
-    def _referred_key(self, step: SlotStep, place: Place) -> tuple[int, Place]:
-        index = step.slot.refers_to
-        assert index is not None
+    def _referred_key(self, index: int, place: Place) -> tuple[int, Place]:
+        """A slot refers to one outside of its repeats, or inside the same ones."""
         return index, place[: self._program.slots[index].depth]
-
-    def _referred_item(self, step: SlotStep, place: Place) -> Item | None:
-        if step.slot.refers_to is None:
-            return None
-        key = self._referred_key(step, place)
-        if key in self._items:
-            return self._items[key]
-        referred = self._program.slots[key[0]]
-        if len(key[1]) < referred.depth:
-            raise SampleError(step.slot.column, f"refers to one of the repeated `{referred.slot.column}`, but to none in particular")
-        return self._item(referred, key[1])
-
-
-def _value(row: Mapping[str, Any], column: str) -> object:
-    if column not in row:
-        raise SampleError(column, f"the row has no such column; it has {', '.join(f'`{name}`' for name in row) or 'none'}")
-    return row[column]
-
-
-def _as_list(value: object, column: str) -> Sequence[object]:
-    if isinstance(value, list | tuple):
-        return value
-    if isinstance(value, np.ndarray) and value.ndim:
-        return list(value)
-    raise SampleError(column, f"a column of a repeat is a list, not {type(value).__name__}")

@@ -1,6 +1,6 @@
 """One encoded row, before packing: segments of numpy arrays.
 
-    # U units, F unit features, N tokens of a segment
+# U units, F unit features, N tokens of a segment
 """
 
 from __future__ import annotations

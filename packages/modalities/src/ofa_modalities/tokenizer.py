@@ -16,7 +16,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -35,7 +34,7 @@ class TextTokenizer:
         """``state`` is the text of a ``tokenizer.json``. Raises ValueError where it is not one."""
         try:
             self._tokenizer = Tokenizer.from_str(state)
-        except Exception as error:  # noqa: BLE001  (tokenizers raises bare Exception)
+        except Exception as error:
             raise ValueError(f"not a tokenizer: {error}") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -58,21 +57,21 @@ class TextTokenizer:
         if not text:
             return []
         try:
-            return cast("list[int]", self._tokenizer.encode(text, add_special_tokens=False).ids)
+            return self._tokenizer.encode(text, add_special_tokens=False).ids
         except TypeError as error:
             raise ValueError("the text holds a lone surrogate, which is not a character") from error
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids, stripped; bytes that are no character become U+FFFD."""
-        return cast("str", self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        return self._tokenizer.decode(ids, skip_special_tokens=True).strip()
 
     def token(self, index: int) -> str:
         """How the tokenizer spells one id, for people to look at."""
-        return cast("str | None", self._tokenizer.id_to_token(index)) or f"<{index}>"
+        return self._tokenizer.id_to_token(index) or f"<{index}>"
 
     def to_json(self) -> str:
         """The text of its ``tokenizer.json``."""
-        return cast("str", self._tokenizer.to_str(pretty=False))
+        return self._tokenizer.to_str(pretty=False)
 
     def save(self, path: str | Path) -> None:
         """Write ``tokenizer.json`` into a directory, or a file of that very name."""

@@ -1,8 +1,8 @@
 """The vocabulary: named blocks of token ids, laid out once for a run and kept with its checkpoint.
 
-    control   pad unk mask end next choose, and one begin token a modality
-    text      the tokenizer's ids
-    bin, category:NAME:DIGEST, …   what processors ask for, in sorted order
+control   pad unk mask end next choose, and one begin token a modality
+text      the tokenizer's ids
+bin, category:NAME:DIGEST, …   what processors ask for, in sorted order
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from ofa_instruction.plans import Plan
 from pydantic import model_validator
 
+from ofa_instruction.plans import Plan
 from ofa_modalities.tokenizer import TextTokenizer
 
 CONTROL_TOKENS = ("pad", "unk", "mask", "end", "next", "choose")

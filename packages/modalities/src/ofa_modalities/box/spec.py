@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ofa_instruction.specs import ModalitySpec, Options, ProcessorSpec
 from pydantic import Field
+
+from ofa_instruction.specs import ModalitySpec, Options, ProcessorSpec
 
 
 class BoxOptions(Options):

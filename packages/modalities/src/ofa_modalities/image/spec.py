@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ofa_instruction.specs import ModalitySpec, Options, ProcessorSpec
 from pydantic import Field
+
+from ofa_instruction.specs import ModalitySpec, Options, ProcessorSpec
 
 
 class ImageOptions(Options):

@@ -1,0 +1,42 @@
+"""IMAGE: a picture → float patches. Pictures are read, not written, by this processor."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_instruction.plans import SlotPlan
+from ofa_modalities.image.encoding import augment_mildly, image_to_patches, patch_grid, patches_to_image
+from ofa_modalities.image.reading import read_image
+from ofa_modalities.image.spec import ImageOptions
+from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources
+
+
+class ImageProcessor(BaseProcessor):
+    """Encodes a picture as float32 ``[R·C, 3·patch·patch]`` patches in -1 .. 1, shape ``(R, C)``, ``R·C ≤ max_patches``."""
+
+    def __init__(self, slot: SlotPlan, options: ImageOptions, resources: Resources) -> None:
+        super().__init__(slot, options, resources)
+        self.options = options
+        self.unit_features = 3 * options.patch * options.patch
+        self._draft = 2 * options.patch * math.isqrt(options.max_patches)
+
+    def encode(self, value: object, context: EncodeContext) -> Item:
+        """Read, turn, flatten, shrink and cut one picture; see :func:`read_image` for what it may be. Raises SampleError."""
+        options = self.options
+        image, size_px = read_image(value, self.slot.column, root=context.root, max_pixels=options.max_pixels, draft=self._draft)
+        grid = patch_grid(*size_px, options.patch, options.max_patches)
+        view = None
+        if options.augment == "mild" and context.split == "train":
+            image, shown = augment_mildly(image, context.rng)
+            ratio_x, ratio_y = size_px[0] / image.width, size_px[1] / image.height
+            view = (shown[0] * ratio_x, shown[1] * ratio_y, shown[2] * ratio_x, shown[3] * ratio_y)
+        return Item(units=image_to_patches(image, grid, options.patch), shape=grid, size_px=size_px, view_px=view)
+
+    def decode(self, units: NDArray[Any], context: DecodeContext) -> object:
+        """The picture that patches ``[n, F]`` show; without a shape they are taken as the squarest grid they fill."""
+        rows = next(row for row in range(math.isqrt(len(units)), 0, -1) if len(units) % row == 0)
+        return patches_to_image(np.asarray(units), (rows, len(units) // rows))

@@ -1,0 +1,106 @@
+"""Strings and containers that stand for a file's content, the same for every medium.
+
+A string is a ``data:`` URI, else an existing path, else base64 whose first bytes are a known format, else an error.
+Nothing is fetched over a network.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from ofa_modalities.processor import SampleError
+
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+def read_media(value: object, column: str, *, root: Path | None, known: Callable[[bytes], bool], what: str) -> bytes | None:
+    """The bytes that ``value`` stands for; None where it is no str, path, bytes or Hugging Face ``{"bytes", "path"}``.
+
+    root: paths are relative to it and must lie inside it; None: paths are the user's own.
+    known: whether the first bytes are of a format of this medium. what: the medium, for messages.
+    Raises SampleError for a path outside ``root``, a file that cannot be read, and a string that is none of these.
+    """
+    if isinstance(value, Mapping) and value.keys() <= {"bytes", "path"} and value:
+        content = value.get("bytes")
+        value = content if content is not None else value.get("path")
+        if value is None:
+            raise SampleError(column, f"the {what} has neither bytes nor a path")
+        if isinstance(value, str):
+            value = Path(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        content = bytes(value)
+        if not content:
+            raise SampleError(column, f"the {what} has zero bytes")
+        return content
+    if isinstance(value, os.PathLike):
+        return _read_file(Path(value), column, root, what)
+    if isinstance(value, str):
+        return _read_string(value.strip(), column, root=root, known=known, what=what)
+    return None
+
+
+def _read_string(text: str, column: str, *, root: Path | None, known: Callable[[bytes], bool], what: str) -> bytes:
+    if not text:
+        raise SampleError(column, f"the {what} is an empty text")
+    if text[:5].lower() == "data:":
+        return _read_data_uri(text, column, what)
+    if text[:7].lower() in ("http://", "https:/"):
+        raise SampleError(column, f"{_short(text)} is a URL, and none are fetched: give a file")
+    if len(text) < 4096 and "\0" not in text:
+        path = Path(text)
+        try:
+            found = (root / path if root is not None else path).exists()
+        except OSError:
+            found = False
+        if found:
+            return _read_file(path, column, root, what)
+    content = _from_base64(text)
+    if content is not None and known(content):
+        return content
+    where = f" under `{root}`" if root is not None else ""
+    raise SampleError(column, f"{_short(text)} is no file{where}, and no {what} in base64 or as a data: URI")
+
+
+def _read_file(path: Path, column: str, root: Path | None, what: str) -> bytes:
+    if root is not None:
+        inside = (root / path).resolve()
+        if not inside.is_relative_to(root.resolve()):
+            raise SampleError(column, f"`{path}` lies outside the data root `{root}`")
+        path = inside
+    try:
+        if not path.is_file():
+            raise SampleError(column, f"`{path}` is no file")
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        if isinstance(error, SampleError):
+            raise
+        raise SampleError(column, f"cannot read `{path}`: {error}") from error
+    if not content:
+        raise SampleError(column, f"the {what} `{path}` has zero bytes")
+    return content
+
+
+def _read_data_uri(text: str, column: str, what: str) -> bytes:
+    header, comma, body = text.partition(",")
+    content = _from_base64(body) if header.lower().endswith(";base64") else unquote_to_bytes(body)
+    if not comma or not content:
+        raise SampleError(column, f"{_short(text)} is not a data: URI with a {what} in it")
+    return content
+
+
+def _from_base64(text: str) -> bytes | None:
+    """Bytes of either alphabet of base64, with or without padding and line breaks; None where it is something else."""
+    clean = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
+    try:
+        return base64.b64decode(clean + "=" * (-len(clean) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:40] + "..." + text[-10:])
