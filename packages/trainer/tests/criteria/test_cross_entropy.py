@@ -24,7 +24,9 @@ def test_open_labels_equal_the_plain_loss_and_its_gradient(make, smoothing: floa
     torch.testing.assert_close(terms.sums, torch.stack([plain[[0, 3]].sum(), plain[[1, 2]].sum()]).detach())
     assert not terms.sums.requires_grad
     for ours, theirs in zip(
-        torch.autograd.grad(terms.loss, (inputs.hidden, weight)), torch.autograd.grad(wanted, (inputs.hidden, weight)), strict=True
+        torch.autograd.grad(terms.loss, (inputs.hidden, weight)),
+        torch.autograd.grad(wanted, (inputs.hidden, weight)),
+        strict=True,
     ):
         torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(criterion.count(packed, labels), torch.tensor([2.0, 2.5]))
@@ -51,7 +53,9 @@ def test_labels_of_a_closed_set_are_normalised_over_its_children(make) -> None:
     torch.testing.assert_close(terms.loss, wanted)
     torch.testing.assert_close(terms.sums, torch.stack([losses[0] + losses[2], losses[1], losses[3], losses[4]]).detach())
     for ours, theirs in zip(
-        torch.autograd.grad(terms.loss, (inputs.hidden, weight)), torch.autograd.grad(wanted, (inputs.hidden, weight)), strict=True
+        torch.autograd.grad(terms.loss, (inputs.hidden, weight)),
+        torch.autograd.grad(wanted, (inputs.hidden, weight)),
+        strict=True,
     ):
         torch.testing.assert_close(ours, theirs)
 

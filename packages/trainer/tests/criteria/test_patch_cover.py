@@ -55,9 +55,7 @@ def test_targets_are_covered_areas_and_boxes_of_one_image_join(make, scene) -> N
     packed, boxes = scene
     criterion = PatchCover(PatchCoverOptions(), make.context)
     targets = criterion.targets(packed, packed.token_labels)
-    first = np.maximum(
-        covered_by_counting(boxes[1], (2, 4), make.num_bins), covered_by_counting(boxes[2], (2, 4), make.num_bins)
-    )
+    first = np.maximum(covered_by_counting(boxes[1], (2, 4), make.num_bins), covered_by_counting(boxes[2], (2, 4), make.num_bins))
     second = covered_by_counting(boxes[0], (3, 2), make.num_bins)
     assert targets.positions.tolist() == [*range(3, 11), *range(13, 19)]
     np.testing.assert_allclose(targets.covered.numpy(), np.concatenate([first, second]), atol=0.02)

@@ -64,7 +64,9 @@ def result() -> DemoResult:
         tokens_per_s=28_000,
         seed=1,
         tasks=(
-            figures("ground", "Grounding", "[IMAGE:img] where is [TEXT:cap]? -> [BOX:box]", more=(Figure(name="iou", value=0.6),)),
+            figures(
+                "ground", "Grounding", "[IMAGE:img] where is [TEXT:cap]? -> [BOX:box]", more=(Figure(name="iou", value=0.6),)
+            ),
             figures("infill", "Infilling", "[TEXT:s,mask_ratio=0.3] -> [TEXT:s]", low=0.1, value=0.3),
         ),
         answers={
@@ -83,7 +85,9 @@ def result() -> DemoResult:
                 ),
             ),
             "infill": (
-                Answer(address="x:row 1", question="a <mask> for <mask>", answer="a tool for python", truth="a module for python"),
+                Answer(
+                    address="x:row 1", question="a <mask> for <mask>", answer="a tool for python", truth="a module for python"
+                ),
             ),
         },
         curves={"ground": (CurvePoint(step=1, loss=3.0), CurvePoint(step=700, loss=0.5))},

@@ -54,9 +54,9 @@ class CrossEntropy:
         return LossTerms(loss=loss, sums=sums_by_line(losses * labels.weights, labels.slots, len(inputs.scale)))
 
     def _closed(self, inputs: LossInputs, labels: TokenLabels, hidden: Tensor, tree: PrefixTree) -> LossTerms:
-        loss, losses = closed_set_loss(
-            hidden, inputs.model.token_weight(), labels.nodes, labels.ids, self._scale(inputs, labels), tree
-        )
+        scale = self._scale(inputs, labels)
+        with torch.autocast(hidden.device.type, enabled=False):
+            loss, losses = closed_set_loss(hidden, inputs.model.token_weight(), labels.nodes, labels.ids, scale, tree)
         return LossTerms(loss=loss, sums=sums_by_line(losses * labels.weights, labels.slots, len(inputs.scale)))
 
     def _scale(self, inputs: LossInputs, labels: TokenLabels) -> Tensor:

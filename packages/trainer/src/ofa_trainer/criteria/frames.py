@@ -1,6 +1,6 @@
 """Float rows: regression of the next frame, and whether it is the last.
 
-    # L labelled positions, F features of a frame, K lines of the slot table
+# L labelled positions, F features of a frame, K lines of the slot table
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What all criteria share: weighted sums by line of the slot table.
 
-    # L labelled positions, K lines of the slot table
+# L labelled positions, K lines of the slot table
 """
 
 from __future__ import annotations

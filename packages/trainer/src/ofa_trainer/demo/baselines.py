@@ -1,6 +1,6 @@
 """Baselines: answers that look at the training set and at nothing of the row (or, for the copy, at nothing but its first words).
 
-    # R training rows, C candidate boxes, G grid lines
+# R training rows, C candidate boxes, G grid lines
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What the demo shows: rows for the terminal's table, and a folder with a page that opens from the disk.
 
-    demo/
-      index.html      figures, training curves, held-out rows with what the model answered
-      results.json    the same as data
-      pictures/       the rows' pictures, boxes drawn
+demo/
+  index.html      figures, training curves, held-out rows with what the model answered
+  results.json    the same as data
+  pictures/       the rows' pictures, boxes drawn
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def _duration(seconds: float) -> str:
 def _table(tasks: Sequence[TaskFigures]) -> str:
     lines = [
         "<table><thead><tr><th>task</th><th>metric</th><th class=number>rows</th><th class=number>model</th>"
-        "<th><span class=soft>0 to 1, | is the baseline</span></th><th class=number>baseline</th><th>learnt</th></tr></thead><tbody>"
+        "<th><span class=soft>0 to 1, | is the baseline</span></th><th class=number>baseline</th><th>learnt</th></tr></thead>"
+        "<tbody>"
     ]
     for task in tasks:
         more = f"<br><span class='soft small'>{escape(_more(task))}</span>" if task.more else ""
@@ -188,15 +189,19 @@ def _curve(points: Sequence[CurvePoint]) -> str:
     first, last = points[0].step, points[-1].step
     low, high = min(point.loss for point in points), max(point.loss for point in points)
     span_x, span_y = max(last - first, 1), max(high - low, 1e-9)
-    places = [
-        f"{left + (point.step - first) / span_x * (width - 2 * left):.1f} {bottom - (point.loss - low) / span_y * (bottom - 12):.1f}"
-        for point in points
-    ]
+    right, top = width - left, 12
+
+    def at(point: CurvePoint) -> str:
+        x = left + (point.step - first) / span_x * (right - left)
+        y = bottom - (point.loss - low) / span_y * (bottom - top)
+        return f"{x:.1f} {y:.1f}"
+
+    path = " L".join(at(point) for point in points)
     return (
         f"<svg viewBox='0 0 {width} {height}' role='img' aria-label='loss {points[0].loss:.2f} to {points[-1].loss:.2f}'>"
-        f"<line class=axis x1={left} x2={width - left} y1={bottom} y2={bottom} /><path d='M{' L'.join(places)}' />"
+        f"<line class=axis x1={left} x2={right} y1={bottom} y2={bottom} /><path d='M{path}' />"
         f"<text x={left} y={height - 2}>step {first}</text>"
-        f"<text x={width - left} y={height - 2} text-anchor=end>{last}</text></svg>"
+        f"<text x={right} y={height - 2} text-anchor=end>{last}</text></svg>"
     )
 
 

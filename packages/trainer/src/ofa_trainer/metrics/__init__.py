@@ -1,10 +1,10 @@
 """Metrics: figures of merit with an interval each.
 
-    metrics/
-      specs.py       what there is, and the default of each modality (pydantic only)
-      metric.py      the seam: Judged rows in, Scores out
-      bootstrap.py   percentile bootstrap over rows
-      text.py        exact_match (accuracy), token_f1, rouge_l, bleu, wer
-      infilling.py   masked_word_accuracy
-      boxes.py       iou, iou_acc
+metrics/
+  specs.py       what there is, and the default of each modality (pydantic only)
+  metric.py      the seam: Judged rows in, Scores out
+  bootstrap.py   percentile bootstrap over rows
+  text.py        exact_match (accuracy), token_f1, rouge_l, bleu, wer
+  infilling.py   masked_word_accuracy
+  boxes.py       iou, iou_acc
 """

@@ -1,6 +1,6 @@
 """Metrics of boxes ``(x1, y1, x2, y2)`` in pixels of the original picture.
 
-    # R rows
+# R rows
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def intersection_over_union(a_xyxy: ArrayLike, b_xyxy: ArrayLike) -> Float64:
     area_a = np.maximum(a[..., 2:] - a[..., :2], 0).prod(axis=-1)
     area_b = np.maximum(b[..., 2:] - b[..., :2], 0).prod(axis=-1)
     union = area_a + area_b - overlap
-    return np.divide(overlap, union, out=np.zeros(np.shape(union)), where=union > 0)
+    ious: Float64 = np.divide(overlap, union, out=np.zeros(np.shape(union)), where=union > 0)
+    return ious
 
 
 def row_ious(rows: Sequence[Judged]) -> Float64:

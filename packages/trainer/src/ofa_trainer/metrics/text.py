@@ -1,6 +1,6 @@
 """Metrics of texts and labels.
 
-    # R rows, S sums a row contributes
+# R rows, S sums a row contributes
 """
 
 from __future__ import annotations
