@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from pydantic import AliasChoices, Field
-
+from hypothesis import HealthCheck, settings
 from ofa_instruction import (
     AdaptorSpec,
     BackendSpec,
@@ -17,6 +16,10 @@ from ofa_instruction import (
     PluginSpec,
     ProcessorSpec,
 )
+from pydantic import AliasChoices, Field
+
+settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared-machine")
 
 
 class TextOptions(Options):

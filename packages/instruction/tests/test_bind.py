@@ -1,0 +1,147 @@
+"""Binding the values of a row to an instruction's slots."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from ofa_instruction import (
+    BackendSpec,
+    BindError,
+    Bound,
+    BoundContrast,
+    BoundInstruction,
+    BoundRepeat,
+    BoundSlot,
+    BoundText,
+    Catalog,
+    bind,
+    compile,
+)
+
+Binder = Callable[..., BoundInstruction]
+
+
+@pytest.fixture(scope="session")
+def bound(catalog: Catalog, profile: BackendSpec) -> Binder:
+    def run(text: str, row: dict[str, object], with_targets: bool = True) -> BoundInstruction:
+        (plan,) = compile(text, catalog, profile).instructions
+        return bind(plan, row, with_targets=with_targets)
+
+    return run
+
+
+def values(nodes: Sequence[Bound]) -> list[object]:
+    """Values only: a slot's, a text's words, a list of items of a repeat, a tuple for a contrast."""
+    out: list[object] = []
+    for node in nodes:
+        match node:
+            case BoundText(plan):
+                out.append(plan.text)
+            case BoundSlot(_, value):
+                out.append(value)
+            case BoundRepeat(_, items):
+                out.append([values(item) for item in items])
+            case BoundContrast(_, members):
+                out.append(tuple(values(members)))
+    return out
+
+
+def test_slots_and_words(bound: Binder) -> None:
+    result = bound("[IMAGE:i] what? -> [TEXT:a]", {"i": b"png", "a": "cat", "more": 1})
+    assert values(result.source) == [b"png", "what?"]
+    assert values(result.target) == ["cat"]
+
+
+def test_one_column_on_both_sides_and_twice_on_one(bound: Binder) -> None:
+    result = bound("[TEXT:a] [TEXT:a] -> [TEXT:a]", {"a": "x"})
+    assert (values(result.source), values(result.target)) == (["x", "x"], ["x"])
+
+
+def test_values_are_never_read_as_instructions(bound: Binder) -> None:
+    assert values(bound("[TEXT:a] ->", {"a": "[TEXT:b] -> x"}).source) == ["[TEXT:b] -> x"]
+
+
+def test_a_repeat_takes_equally_long_lists(bound: Binder) -> None:
+    result = bound("[IMAGE:i] -> ([BOX:b] is [TEXT:t])*", {"i": 0, "b": [1, 2], "t": ("one", "two")})
+    assert values(result.target) == [[[1, "is", "one"], [2, "is", "two"]]]
+
+
+def test_nested_repeats_take_lists_of_lists(bound: Binder) -> None:
+    row: dict[str, object] = {"a": ["x", "y"], "b": [["p"], []]}
+    assert values(bound("([TEXT:a] ([TEXT:b])*)* ->", row).source) == [[["x", [["p"]]], ["y", []]]]
+
+
+def test_two_repeats_may_share_a_column(bound: Binder) -> None:
+    result = bound("([TEXT:a])* -> ([TEXT:a])*", {"a": ["x", "y"]})
+    assert values(result.source) == values(result.target) == [[["x"], ["y"]]]
+
+
+def test_contrasts_bind_their_members(bound: Binder) -> None:
+    assert values(bound("([IMAGE:i|TEXT:t])* ->", {"i": [1], "t": ["x"]}).source) == [[[(1, "x")]]]
+
+
+def test_unnamed_slots_take_the_columns_of_their_places(bound: Binder) -> None:
+    assert values(bound("[TEXT] [TEXT] ->", {"0": "x", "1": "y"}).source) == ["x", "y"]
+    with pytest.raises(BindError, match="`1` is the place of an unnamed slot"):
+        bound("[TEXT] [TEXT] ->", {"0": "x"})
+
+
+def test_a_repeat_may_have_no_items(bound: Binder) -> None:
+    assert values(bound("([TEXT:a] [TEXT:b])* ->", {"a": [], "b": []}).source) == [[]]
+
+
+class Array:
+    """Something with a length and indices, as arrays have."""
+
+    def __init__(self, *items: int) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> int:
+        return self.items[index]
+
+
+def test_arrays_are_lists_in_a_repeat(bound: Binder) -> None:
+    assert values(bound("[IMAGE:i] ([BOX:b])* ->", {"i": 0, "b": Array(7, 8)}).source) == [0, [[7], [8]]]
+
+
+def test_inference_needs_no_answers(bound: Binder) -> None:
+    text = "[TEXT:q] -> [TEXT:p,no_loss] [TEXT:a] ([TEXT:b])*"
+    result = bound(text, {"q": "?", "p": "so"}, with_targets=False)
+    assert values(result.target) == ["so", None, []]
+    result = bound(text, {"q": "?", "p": "so", "a": None, "b": ["x", None]}, with_targets=False)
+    assert values(result.target) == ["so", None, [["x"], [None]]]
+    with pytest.raises(BindError, match="`p` is missing"):
+        bound(text, {"q": "?"}, with_targets=False)
+
+
+def test_prompts_in_a_repeat_of_answers_count_its_items(bound: Binder) -> None:
+    text = "-> ([TEXT:p,no_loss] [TEXT:a])*"
+    assert values(bound(text, {"p": ["x", "y"]}, with_targets=False).target) == [[["x", None], ["y", None]]]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "message"),
+    [
+        ({"b": [], "t": []}, "i", "column `i` is missing: the row has b t"),
+        ({"i": None, "b": [], "t": []}, "i", "column `i` is None"),
+        ({"i": 0, "b": [1]}, "t", "column `t` is missing"),
+        ({"i": 0, "b": [1], "t": None}, "t", "column `t` is None"),
+        ({"i": 0, "b": [1, 2], "t": ["x"]}, "t", "must be equally long: `b` has 2 items, `t` 1"),
+        ({"i": 0, "b": 1, "t": ["x"]}, "b", "must be a list, not int"),
+        ({"i": 0, "b": [1], "t": "x"}, "t", "must be a list, not str"),
+        ({"i": 0, "b": [1], "t": {"x": 1}}, "t", "must be a list, not dict"),
+        ({"i": 0, "b": [1, None], "t": ["x", "y"]}, "b", "column `b`: item 1 is None"),
+        ({}, "i", "the row has no columns"),
+    ],
+)
+def test_rows_that_do_not_fit(row: dict[str, object], column: str, message: str, bound: Binder) -> None:
+    with pytest.raises(BindError, match=message) as caught:
+        bound("[IMAGE:i] -> ([BOX:b] [TEXT:t])*", row)
+    assert caught.value.column == column
+
+
+def test_a_near_match_is_suggested(bound: Binder) -> None:
+    with pytest.raises(BindError, match=r"did you mean `question`\?"):
+        bound("[TEXT:qestion] ->", {"question": "?", "b": 1})
