@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ofa_models.adaptors.base import Adaptor, FrameAdaptor
     from ofa_models.attention import PackedAttention, RowMask, make_attention
     from ofa_models.backend import DecoderState, FrameOutput, Memory, ModelBackend
-    from ofa_models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from ofa_models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
     from ofa_models.cross_entropy import cross_entropy
     from ofa_models.plans import Architecture, GenerationOptions, InferPlan, ModelPlan, StreamPlan
     from ofa_models.precision import resolve_precision
@@ -23,6 +23,7 @@ _HOMES = {
     "Adaptor": "adaptors.base",
     "Architecture": "plans",
     "Checkpoint": "checkpoint",
+    "CheckpointError": "checkpoint",
     "DecoderState": "backend",
     "FrameAdaptor": "adaptors.base",
     "FrameOutput": "backend",
@@ -49,6 +50,7 @@ __all__ = [
     "Adaptor",
     "Architecture",
     "Checkpoint",
+    "CheckpointError",
     "DecoderState",
     "FrameAdaptor",
     "FrameOutput",
