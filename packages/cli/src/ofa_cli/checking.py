@@ -1,0 +1,224 @@
+"""What ``ofa check`` looks at, part by part, so that one mistake does not hide the next. No torch here."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from ofa_cli.errors import nearest
+from ofa_cli.run_file import Mistake, RunFileError, validate_run_file
+from ofa_cli.yaml_file import YamlFile, read_yaml
+
+if TYPE_CHECKING:
+    from ofa_instruction import BackendSpec, Group, TaskPlan
+    from ofa_trainer.plans import TaskFilePlan
+    from ofa_trainer.source import Source
+    from rich.console import Console
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedTask:
+    """A task that can be trained: its instruction and its rows by split."""
+
+    name: str
+    instruction: str
+    rows: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program."""
+        return {"name": self.name, "instruction": self.instruction, "rows": dict(self.rows)}
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What was found. warnings: what the file asks for that will be ignored."""
+
+    file: YamlFile
+    mistakes: list[Mistake] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    tasks: list[CheckedTask] = field(default_factory=list)
+
+    def add(self, path: Sequence[str | int], message: str) -> None:
+        """A mistake at a path of the file."""
+        key = ".".join(map(str, path))
+        if not any(mistake.key == key and mistake.message == message for mistake in self.mistakes):
+            self.mistakes.append(Mistake(place=self.file.place(path), key=key, message=message))
+
+    def attempt(self, path: Sequence[str | int], action: Callable[[], Any]) -> Any:
+        """The action's result; None and a mistake at ``path`` where it raises what a user causes."""
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                result = action()
+        except (ValueError, OSError, ImportError) as error:
+            self.add(path, str(error))
+            return None
+        self.warnings += [f"{self.file.place(path)}: {item.message}" for item in caught]
+        return result
+
+    def print(self, console: Console) -> None:
+        """For a person."""
+        from rich.text import Text
+
+        for mistake in self.mistakes:
+            console.print(Text.assemble(("✗ ", "bold red"), str(mistake)), soft_wrap=True)
+        for warning in self.warnings:
+            console.print(Text.assemble(("! ", "bold yellow"), warning), soft_wrap=True)
+        for task in self.tasks:
+            rows = ", ".join(f"{count:,} {split}" for split, count in task.rows.items())
+            console.print(Text.assemble(("✓ ", "bold green"), (task.name, "bold"), f"  {rows} rows"), soft_wrap=True)
+            console.print(Text(f"    {task.instruction}", "dim"), soft_wrap=True)
+        if self.mistakes:
+            count = len(self.mistakes)
+            console.print(Text(f"{count} mistake{'s' if count > 1 else ''} in {self.file.name}", "bold red"))
+        else:
+            console.print(Text(f"{self.file.name} is ready: ofa train {self.file.name}", "green"), soft_wrap=True)
+
+
+def check_run_file(path: Path, settings: Sequence[str] = ()) -> CheckReport:
+    """Look at everything in a run file. Raises UserError only where the file cannot be read as YAML at all."""
+    file = read_yaml(path, settings)
+    report = CheckReport(file)
+    try:
+        validate_run_file(file)
+    except RunFileError as error:
+        report.mistakes += error.mistakes
+    profile = _check_model(report)
+    tasks = file.data.get("tasks")
+    for name, values in (tasks if isinstance(tasks, dict) else {}).items():
+        _check_task(report, str(name), values, profile, path.parent)
+    report.mistakes.sort(key=lambda mistake: [int(number) for number in re.findall(r":(\d+)$", mistake.place)])
+    return report
+
+
+def _check_model(report: CheckReport) -> BackendSpec | None:
+    """The profile that the tasks are compiled under."""
+    from ofa_instruction import default_catalog
+    from ofa_trainer.plans import ModelFilePlan
+
+    given = report.file.data.get("model", {})
+    try:
+        model = ModelFilePlan.model_validate({"size": given} if isinstance(given, str) else given)
+    except ValidationError:
+        model = ModelFilePlan()  # Reported already; the tasks are looked at all the same.
+    report.attempt(("model",), model.plan)
+    backend = report.attempt(("model", "backend"), lambda: default_catalog().backend(model.backend))
+    return backend.spec if backend is not None else None
+
+
+def _check_task(report: CheckReport, name: str, values: object, profile: BackendSpec | None, base: Path) -> None:
+    path = ("tasks", name)
+    before = len(report.mistakes)
+    if not isinstance(values, Mapping):
+        return
+    task, bad = _sound_part(values)
+    if task is None:
+        return
+    text = report.attempt((*path, "preset"), lambda: _instruction(task))
+    plan = report.attempt((*path, "instruction"), lambda: _compile(name, text, task, profile)) if text and profile else None
+    _check_plugins(report, path, "metrics", "ofa.metrics", task.metrics or ())
+    rows: dict[str, int] = {}
+    for split in ("train", "valid", "test"):
+        if split not in bad and (source := _open(report, path, split, getattr(task, split), base)) is not None:
+            rows[split] = len(source)
+            if plan is not None:
+                _check_columns(report, path, split, plan, task, source)
+    if plan is not None:
+        _check_names(report, path, plan, task)
+        if len(report.mistakes) == before and not bad:
+            report.tasks.append(CheckedTask(name=name, instruction=str(text), rows=rows))
+
+
+def _sound_part(values: Mapping[str, object]) -> tuple[TaskFilePlan | None, set[str]]:
+    """A task of the keys that are sound by themselves, and the names of the others; those are reported already."""
+    from ofa_trainer.plans import TaskFilePlan
+
+    try:
+        return TaskFilePlan.model_validate(values), set()
+    except ValidationError as error:
+        bad = {str(detail["loc"][0]) for detail in error.errors() if detail["loc"]}
+    sound = {key: value for key, value in values.items() if key not in bad}
+    if "train" in bad:
+        sound["train"] = {"path": ""}  # Never opened.
+    try:
+        return TaskFilePlan.model_validate(sound), bad
+    except ValidationError:
+        return None, bad
+
+
+def _instruction(task: TaskFilePlan) -> str:
+    from ofa_trainer.presets import find_preset
+
+    if task.instruction is None:
+        assert task.preset is not None
+        return find_preset(task.preset).instruction
+    return task.instruction if isinstance(task.instruction, str) else " ||| ".join(task.instruction)
+
+
+def _compile(name: str, text: str, task: TaskFilePlan, profile: BackendSpec) -> TaskPlan:
+    from ofa_instruction import compile, default_catalog
+    from ofa_trainer.task import criterion_choices
+
+    return compile(text, default_catalog(), profile, name=name, criteria=criterion_choices(task.criteria))
+
+
+def _check_plugins(report: CheckReport, path: Sequence[str], key: str, group: Group, named: Sequence[Any]) -> None:
+    """Names of plugins and the options given to them."""
+    from ofa_instruction import default_catalog
+    from ofa_trainer.task import split_named
+
+    catalog = default_catalog()
+
+    def look_up(item: Any) -> None:
+        name, options = split_named(item)
+        catalog.options_of(catalog.plugin(group, name), group, options)
+
+    for number, item in enumerate(named):
+        report.attempt((*path, key, number), lambda item=item: look_up(item))  # type: ignore[misc]
+
+
+def _open(report: CheckReport, path: Sequence[str], split: str, value: Any, base: Path) -> Source | None:
+    """The rows of a split; None where it names no source of its own or cannot be opened."""
+    from ofa_trainer.plans import SourcePlan
+    from ofa_trainer.sources.opening import open_source
+
+    if not isinstance(value, SourcePlan):
+        return None
+    source: Source | None = report.attempt((*path, split), lambda: open_source(value, base=base))
+    if source is not None and len(source) == 0:
+        report.add((*path, split), "the data holds no rows")
+        return None
+    return source
+
+
+def _check_columns(
+    report: CheckReport, path: Sequence[str], split: str, plan: TaskPlan, task: TaskFilePlan, source: Source
+) -> None:
+    """The columns of the instruction are those of the first row."""
+    first = report.attempt((*path, split), lambda: source.read(0, 0))
+    if first is None:
+        return
+    for column in dict.fromkeys(slot.column for instruction in plan.instructions for slot in instruction.slots):
+        stored = task.columns.get(column, column)
+        if stored not in first:
+            hint = f"map it: columns: {{{column}: …}}" if column not in task.columns else "see `columns`"
+            message = f"the data has no column `{stored}`{nearest(stored, first)}\nthere are: {' '.join(first)}; {hint}"
+            report.add((*path, split), message)
+
+
+def _check_names(report: CheckReport, path: Sequence[str], plan: TaskPlan, task: TaskFilePlan) -> None:
+    """What is given by column or by closed set belongs to one of the instruction."""
+    slots = [slot for instruction in plan.instructions for slot in instruction.slots]
+    columns = {slot.column for slot in slots}
+    sets = {slot.closed_set for slot in slots if slot.closed_set is not None} | columns
+    for key, given, known in (("columns", task.columns, columns), ("closed_sets", task.closed_sets, sets)):
+        for name in given:
+            if name not in known:
+                message = f"the instruction has no `{name}`{nearest(name, known)}\nknown: {' '.join(sorted(known))}"
+                report.add((*path, key, name), message)

@@ -1,0 +1,2 @@
+def infer() -> None:
+    """Not yet."""

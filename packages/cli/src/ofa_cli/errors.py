@@ -1,0 +1,86 @@
+"""How a command ends: 0, 2 for what the user can mend, 130 for Ctrl-C; anything else is a bug and shows its traceback."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import warnings
+from collections.abc import Callable, Iterable
+
+import typer
+
+from ofa_cli.console import print_error, print_warning
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+# Typer carries its own copy of click in some versions and uses the installed one in others; this is whichever it raises.
+_COMMAND_LINE_ERROR: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+class UserError(ValueError):
+    """Something the user can mend; its text says what, where and what to do next."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean `x`?`` or nothing."""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean `{matches[0]}`?" if matches else ""
+
+
+def guard(command: Callable[[], int]) -> int:
+    """Run a command and turn what users cause into one message and an exit code.
+
+    ``ValueError``, ``OSError``, ``ImportError`` (a missing extra) and this project's own errors (too many bad rows, a loss that
+    is not finite) are the users'; ``OFA_DEBUG=1`` shows where they rose.
+    """
+    warnings.showwarning = _show_warning
+    try:
+        return command()
+    except typer.Exit as done:
+        return done.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print_error("interrupted")
+        return INTERRUPTED
+    except _COMMAND_LINE_ERROR as error:
+        if _debugging():
+            raise
+        if message := error.format_message():  # type: ignore[attr-defined]
+            print_error(_usage_message(error, message))
+        return USER_ERROR
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # The reader has seen enough; nothing is left to flush to it.
+        return 0
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        if _debugging() or (isinstance(error, RuntimeError) and not _is_own(type(error))):
+            raise
+        print_error(_message(error))
+        return USER_ERROR
+
+
+def _debugging() -> bool:
+    return os.environ.get("OFA_DEBUG", "") not in ("", "0")
+
+
+def _is_own(kind: type[BaseException]) -> bool:
+    return kind.__module__.startswith("ofa_")
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _usage_message(error: Exception, message: str) -> str:
+    """What is wrong with the command line, and where the command's own help is."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "ofa"
+    return f"{message.replace('Value error, ', '')}\nSee `{path} --help`."
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None, line: str | None = None
+) -> None:
+    """Warnings of this project read like its errors; those of others keep the place they come from."""
+    print_warning(str(message) if _is_own(category) else f"{filename}:{lineno}: {category.__name__}: {message}")

@@ -1,0 +1,95 @@
+"""``ofa check`` and the reading of run files."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ofa_cli.errors import UserError
+from ofa_cli.yaml_file import parse_yaml
+
+WRONG = """\
+model: tinny
+tasks:
+  caption:
+    instruction: "[IMGAE:img] what does the image describe? -> [TEXT:cap]"
+    train: missing.csv
+    wieght: 1.0
+    metrics: [exact_macth]
+  mood:
+    instruction: "[TEXT:text] -> [TEXT:label]"
+    train: my.csv
+    columns: {label: lable}
+    closed_sets: {labels: [a, b]}
+trainer: {steps: -500, batch_token: 8192}
+"""
+
+
+def test_a_sound_run_file_is_ready(ofa, run_yaml):
+    answer = ofa("check", str(run_yaml))
+    assert answer.code == 0
+    assert "2 train rows" in answer.out
+    assert f"ofa train {run_yaml}" in answer.out
+
+
+def test_every_mistake_is_found_at_once_with_its_line(ofa, run_yaml):
+    run_yaml.write_text(WRONG, encoding="utf-8")
+    answer = ofa("check", str(run_yaml), "--json")
+    assert answer.code == 2
+    found = {item["key"]: (item["place"].rpartition(":")[2], item["message"]) for item in json.loads(answer.out)["mistakes"]}
+    expected = {
+        "model": ("1", "did you mean `tiny`?"),
+        "tasks.caption.instruction": ("4", "did you mean `IMAGE`?"),
+        "tasks.caption.train": ("5", "missing.csv"),
+        "tasks.caption.wieght": ("6", "did you mean `weight`?"),
+        "tasks.caption.metrics.0": ("7", "did you mean `exact_match`?"),
+        "tasks.mood.train": ("10", "did you mean `label`?"),
+        "tasks.mood.closed_sets.labels": ("12", "did you mean `label`?"),
+        "trainer.steps": ("13", "greater than or equal to 1"),
+        "trainer.batch_token": ("13", "did you mean `batch_tokens`?"),
+    }
+    assert set(found) == set(expected)
+    for key, (line, message) in expected.items():
+        assert found[key][0] == line, key
+        assert message in found[key][1], key
+
+
+def test_a_setting_lies_over_the_file_and_is_named_in_errors(ofa, run_yaml):
+    assert ofa("check", str(run_yaml), "--set", "trainer.steps=7", "--set", "model.size=tiny").code == 0
+    answer = ofa("check", str(run_yaml), "--set", "trainer.stepz=7")
+    assert answer.code == 2
+    assert "--set trainer.stepz=7: trainer.stepz: unknown key; did you mean `steps`?" in answer.out
+
+
+def test_a_missing_column_names_the_nearest(ofa, run_yaml):
+    run_yaml.with_name("my.csv").write_text("txt,label\ngood,yes\n", encoding="utf-8")
+    answer = ofa("check", str(run_yaml))
+    assert answer.code == 2
+    assert "no column `text`; did you mean `txt`?" in answer.out
+
+
+def test_a_file_that_is_not_there(ofa, tmp_path):
+    answer = ofa("check", str(tmp_path / "nothing.yaml"))
+    assert answer.code == 2
+    assert "nothing.yaml: No such file" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1, 2", "x.yaml:1: not valid YAML"),
+        ("- a\n- b\n", "a run file is a mapping"),
+        ("a:\n  b: 1\n  b: 2\n", "x.yaml:3: `b` is given twice (first in line 2)"),
+        ("a: !!python/object:os.system {}\n", "not valid YAML"),
+    ],
+)
+def test_yaml_that_cannot_be_read_says_where(text, message):
+    with pytest.raises(UserError) as caught:
+        parse_yaml(text, "x.yaml")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["a", "=1", "a..b=1", "a.b.c=1"])
+def test_a_setting_that_cannot_be_laid_over(setting):
+    with pytest.raises(UserError, match="--set"):
+        parse_yaml("a: {b: 1}", "x.yaml", [setting])
