@@ -10,12 +10,12 @@ from ofa_trainer.criteria.specs import PatchCoverOptions
 
 
 def covered_by_counting(box_bins, shape, num_bins: int, fine: int = 48) -> np.ndarray:
-    """Share of fine sample points of each patch inside the box (bins are cells, both ends belong to it)."""
+    """Share of fine sample points of each patch inside the box (its edges run through the middles of their cells)."""
     rows, columns = shape
     left, top, right, bottom = box_bins
     x = (np.arange(columns * fine) + 0.5) / (columns * fine) * num_bins
     y = (np.arange(rows * fine) + 0.5) / (rows * fine) * num_bins
-    inside = np.outer((y >= top) & (y < bottom + 1), (x >= left) & (x < right + 1))
+    inside = np.outer((y >= top + 0.5) & (y < bottom + 0.5), (x >= left + 0.5) & (x < right + 0.5))
     return inside.reshape(rows, fine, columns, fine).mean(axis=(1, 3)).ravel()
 
 

@@ -110,9 +110,11 @@ class PatchCover(nn.Module):
 
 
 def corner_fractions(bins: Tensor, num_bins: int) -> Tensor:
-    """Bins ``[..., 4]`` of left, top, right, bottom -> float32 shares of width and height: the outer edges of their cells."""
-    outward = torch.tensor([0, 0, 1, 1], device=bins.device)
-    return (bins + outward).float() / num_bins
+    """Bins ``[..., 4]`` of left, top, right, bottom -> float32 shares of width and height: the middles of their cells.
+
+    The same as the box processor reads them back.
+    """
+    return (bins.float() + 0.5) / num_bins
 
 
 def _patch_shapes(batch: PackedBatch, segments_I: Tensor) -> Tensor:
