@@ -1,0 +1,1 @@
+"""SERIES: a series of float frames, in and out."""
