@@ -1,6 +1,6 @@
 """Installs a source tree for tests without pip: writes the ``.dist-info`` that entry points are read from.
 
-    python tests/third_party/install.py tests/third_party/ofa_series DIR      then put DIR on PYTHONPATH
+python tests/third_party/install.py tests/third_party/ofa_series DIR      then put DIR on PYTHONPATH
 """
 
 from __future__ import annotations

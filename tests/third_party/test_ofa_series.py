@@ -33,5 +33,7 @@ def test_it_is_found_through_its_entry_points(tmp_path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     path = module.install(HERE / "ofa_series", tmp_path / "site")
-    done = subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {str(path)!r})\n{PROGRAM}"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(path)!r})\n{PROGRAM}"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     )
     from ofa_modalities.encoder import StreamNeed, TaskEncoder
     from ofa_modalities.fitting import collect_texts, fit_vocabulary
+    from ofa_modalities.image.encoding import patches_to_image
+    from ofa_modalities.image.reading import read_image
     from ofa_modalities.packing import fill_batches, pack
     from ofa_modalities.prefix_tree import PrefixTree
     from ofa_modalities.processor import (
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     )
     from ofa_modalities.segment import EncodedSegment, Example
     from ofa_modalities.tokenizer import TextTokenizer, load_tokenizer, train_tokenizer
+    from ofa_modalities.unpacking import LabelView, RowView, SegmentView, unpack
     from ofa_modalities.vocabulary import BlockPlan, Vocabulary, VocabularyPlan
 
 _MODULES = {
@@ -64,6 +67,9 @@ _MODULES = {
     ),
     "segment": ("EncodedSegment", "Example"),
     "tokenizer": ("TextTokenizer", "load_tokenizer", "train_tokenizer"),
+    "unpacking": ("LabelView", "RowView", "SegmentView", "unpack"),
+    "image.encoding": ("patches_to_image",),
+    "image.reading": ("read_image",),
     "vocabulary": ("BlockPlan", "Vocabulary", "VocabularyPlan"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
@@ -78,12 +84,15 @@ __all__ = [
     "Example",
     "FrameLabels",
     "Item",
+    "LabelView",
     "PackedBatch",
     "PrefixTree",
     "Processor",
     "Resources",
+    "RowView",
     "SampleError",
     "SegmentColumn",
+    "SegmentView",
     "Side",
     "Split",
     "Stream",
@@ -103,8 +112,11 @@ __all__ = [
     "fit_vocabulary",
     "load_tokenizer",
     "pack",
+    "patches_to_image",
     "read_closed_set",
+    "read_image",
     "train_tokenizer",
+    "unpack",
     "write_closed_set",
 ]
 

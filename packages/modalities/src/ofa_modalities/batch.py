@@ -14,9 +14,9 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 import torch
+from ofa_instruction.plans import SlotPlan
 from torch import Tensor
 
-from ofa_instruction.plans import SlotPlan
 from ofa_modalities.prefix_tree import PrefixTree
 
 T = TypeVar("T")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ofa_instruction.plans import ClosedSetPlan
+
 from ofa_modalities.processor import SampleError
 from ofa_modalities.text.reading import normalise, read_text
 

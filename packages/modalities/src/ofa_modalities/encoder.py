@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ofa_instruction.catalog import Catalog
 from ofa_instruction.plans import InstructionPlan, PluginChoice, SlotPlan, TaskPlan, TextPlan, walk_slots
+
 from ofa_modalities.batch import BatchSlot, PackedBatch
 from ofa_modalities.packing import pack
 from ofa_modalities.processor import DecodeContext, Processor, SampleError, Split, TokenRule

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ofa_instruction.catalog import Catalog
 from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan
+
 from ofa_modalities.processor import SampleError
 from ofa_modalities.program import slot_candidates
 from ofa_modalities.tokenizer import TextTokenizer

@@ -12,9 +12,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ofa_instruction.plans import SlotPlan
 from ofa_instruction.specs import Options
+
 from ofa_modalities.prefix_tree import PrefixTree
 from ofa_modalities.vocabulary import Vocabulary
 
@@ -132,6 +132,9 @@ class Processor(Protocol):
     def decode(self, units: NDArray[Any], context: DecodeContext) -> object:
         """Turn generated units (ids ``[U]`` without ``<end>``, or float32 ``[U, F]``) into a value."""
 
+    def show(self, units: NDArray[Any], shape: tuple[int, ...]) -> object:
+        """What units of an item of that shape show, for a person to look at."""
+
     def token_rule(self) -> TokenRule | None:
         """What a target slot may answer; None where units are floats."""
 
@@ -154,6 +157,14 @@ class BaseProcessor:
     def corpus(cls, slot: SlotPlan, options: Any, value: object) -> Iterable[str]:
         """No text."""
         return ()
+
+    def decode(self, units: NDArray[Any], context: DecodeContext) -> object:
+        """The units themselves."""
+        return units
+
+    def show(self, units: NDArray[Any], shape: tuple[int, ...]) -> object:
+        """The value they decode to."""
+        return self.decode(units, DecodeContext())
 
     def token_rule(self) -> TokenRule | None:
         """Floats."""

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ofa_instruction.binding import Bound, BoundRepeat, BoundSlot, bind
 from ofa_instruction.catalog import Catalog
 from ofa_instruction.errors import BindError
 from ofa_instruction.plans import ContrastPlan, InstructionPlan, NodePlan, PluginChoice, RepeatPlan, SlotPlan, TaskPlan, TextPlan
 from ofa_instruction.plans import Side as SideName
 from ofa_instruction.specs import AdaptorSpec, Options
+
 from ofa_modalities.batch import BatchSlot
 from ofa_modalities.prefix_tree import PrefixTree
 from ofa_modalities.processor import EncodeContext, Item, Processor, Resources, SampleError, Split, TokenRule

@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from ofa_instruction.plans import Plan
 from pydantic import model_validator
 
-from ofa_instruction.plans import Plan
 from ofa_modalities.tokenizer import TextTokenizer
 
 CONTROL_TOKENS = ("pad", "unk", "mask", "end", "next", "choose")

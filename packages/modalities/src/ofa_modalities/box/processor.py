@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ofa_instruction.plans import SlotPlan
+
 from ofa_modalities.box.reading import Box, read_box
 from ofa_modalities.box.spec import BoxOptions
 from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources, SampleError, TokenRule

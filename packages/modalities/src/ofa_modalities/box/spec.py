@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from ofa_instruction.specs import ModalitySpec, Options, ProcessorSpec
+from pydantic import Field
 
 
 class BoxOptions(Options):

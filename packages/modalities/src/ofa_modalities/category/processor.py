@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ofa_instruction.plans import SlotPlan
+
 from ofa_modalities.category.spec import CategoryOptions
 from ofa_modalities.closed_set import LabelIndex, closed_set_digest
 from ofa_modalities.prefix_tree import PrefixTree

@@ -42,11 +42,16 @@ def _near(exact: float) -> tuple[int, ...]:
     return max(1, math.floor(exact)), math.ceil(exact)
 
 
-def image_to_patches(image: Image.Image, grid: tuple[int, int], patch: int, view: View | None = None) -> Float32:
-    """Resize an RGB picture (or its ``view`` in pixels) to the grid; float32 ``[R·C, P·P·3]`` in -1 .. 1, row-major."""
-    rows, columns = grid
-    resized = image.resize((columns * patch, rows * patch), Image.Resampling.BICUBIC, box=view, reducing_gap=3.0)
-    pixels = np.asarray(resized, np.uint8).reshape(rows, patch, columns, patch, 3).swapaxes(1, 2)
+def resize_to_grid(image: Image.Image, grid: tuple[int, int], patch: int) -> Image.Image:
+    """Resize a picture to whole patches."""
+    size = (grid[1] * patch, grid[0] * patch)
+    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+
+def image_to_patches(image: Image.Image, patch: int) -> Float32:
+    """Cut an RGB picture of whole patches; float32 ``[R·C, P·P·3]`` in -1 .. 1, row-major."""
+    rows, columns = image.height // patch, image.width // patch
+    pixels = np.asarray(image, np.uint8).reshape(rows, patch, columns, patch, 3).swapaxes(1, 2)
     patches = pixels.reshape(rows * columns, patch * patch * 3).astype(np.float32)
     patches *= np.float32(2 / 255)
     patches -= np.float32(1)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ofa_instruction.plans import SlotPlan
-from ofa_modalities.image.encoding import augment_mildly, image_to_patches, patch_grid, patches_to_image
+
+from ofa_modalities.image.encoding import augment_mildly, image_to_patches, patch_grid, patches_to_image, resize_to_grid
 from ofa_modalities.image.reading import read_image
 from ofa_modalities.image.spec import ImageOptions
 from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources
@@ -29,12 +29,18 @@ class ImageProcessor(BaseProcessor):
         options = self.options
         image, size_px = read_image(value, self.slot.column, root=context.root, max_pixels=options.max_pixels, draft=self._draft)
         grid = patch_grid(*size_px, options.patch, options.max_patches)
+        image = resize_to_grid(image, grid, options.patch)
         view = None
         if options.augment == "mild" and context.split == "train":
             image, shown = augment_mildly(image, context.rng)
             ratio_x, ratio_y = size_px[0] / image.width, size_px[1] / image.height
             view = (shown[0] * ratio_x, shown[1] * ratio_y, shown[2] * ratio_x, shown[3] * ratio_y)
-        return Item(units=image_to_patches(image, grid, options.patch), shape=grid, size_px=size_px, view_px=view)
+        return Item(units=image_to_patches(image, options.patch), shape=grid, size_px=size_px, view_px=view)
+
+    def show(self, units: NDArray[Any], shape: tuple[int, ...]) -> object:
+        """The picture, rebuilt from its patches."""
+        rows, columns = shape
+        return patches_to_image(units, (rows, columns))
 
     def decode(self, units: NDArray[Any], context: DecodeContext) -> object:
         """The picture that patches ``[n, F]`` show; without a shape they are taken as the squarest grid they fill."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
 from ofa_instruction.specs import ModalitySpec, Options, ProcessorSpec
+from pydantic import Field
 
 
 class ImageOptions(Options):

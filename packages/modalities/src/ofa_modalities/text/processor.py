@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ofa_instruction.plans import SlotPlan
+
 from ofa_modalities.closed_set import LabelIndex
 from ofa_modalities.prefix_tree import PrefixTree
 from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources, SampleError, TokenRule
