@@ -19,7 +19,7 @@ Side = Literal["source", "target"]
 class Plan(BaseModel):
     """Base of every plan."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     def fingerprint(self) -> str:
         """SHA-256 (64 hex digits) of the plan's canonical JSON: sorted keys, no blanks, defaults included."""
@@ -108,7 +108,6 @@ class ContrastPlan(Plan):
 
 
 NodePlan = Annotated[TextPlan | SlotPlan | RepeatPlan | ContrastPlan, Field(discriminator="kind")]
-RepeatPlan.model_rebuild()
 
 
 def walk_slots(nodes: tuple[NodePlan, ...]) -> Iterator[SlotPlan]:

@@ -24,7 +24,9 @@ class Options(BaseModel):
     A field's ``validation_alias`` is another spelling of the attribute that sets it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True, defer_build=True
+    )
 
 
 class TokenLayout(NamedTuple):
@@ -45,7 +47,7 @@ class TokenLayout(NamedTuple):
 class PluginSpec(BaseModel):
     """What all plugins share: a name, a summary, typed options and a lazy implementation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     group: ClassVar[str]
 
     name: str
