@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ofa_modalities.prefix_tree import PrefixTree
 from torch import Tensor
 
-from ofa_modalities.prefix_tree import PrefixTree
 from ofa_models.backend import DecoderState, ModelBackend
 
 Int64 = NDArray[np.int64]
@@ -62,7 +62,7 @@ def closed_set_loss(
     and the unscaled losses ``[L]``, detached. Gradients are computed in the forward pass, so no logits are kept.
     Raises ValueError where an id is no child of its node.
     """
-    loss, per_row = _ClosedSetLoss.apply(hidden, weight, nodes, ids, scale, tree)
+    loss, per_row = _ClosedSetLoss.apply(hidden, weight, nodes, ids, scale, tree)  # type: ignore[no-untyped-call]
     return loss, per_row
 
 
@@ -135,6 +135,7 @@ def branch_log_probs(
     hidden ``[M, D]``, nodes ``[M]``. Yields (row ``[E]`` into ``nodes``, child node ``[E]``, log-probability ``[E]``);
     a row's edges lie together in one chunk, children in order.
     """
+    hidden = hidden.to(weight.dtype)
     for chunk in _chunks(tree, nodes, hidden.shape[1]):
         yield chunk.rows[chunk.owner], chunk.child, _log_probs(chunk, hidden, weight, tree).cpu().numpy()
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from ofa_models.backend import FrameOutput, Memory
+from torch import Tensor, nn
 
 # N lanes, K new tokens, C cached tokens, M nodes, D width
 
@@ -119,7 +118,8 @@ class FakeBackend(nn.Module):
 
     def extend(self, state: FakeState, embedded: Tensor, coordinates: Tensor, counts: Tensor) -> Tensor:
         num_new = embedded.shape[1]
-        assert (counts <= num_new).all() and (state.lengths + counts <= state.capacity).all(), "over capacity"
+        assert (counts <= num_new).all()
+        assert (state.lengths + counts <= state.capacity).all(), "over capacity"
         self.num_tokens_run += int(counts.sum())
         self.num_extends += 1
         x = embedded + self._place(coordinates)

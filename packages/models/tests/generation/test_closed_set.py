@@ -9,10 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
-
 from ofa_modalities.prefix_tree import PrefixTree
 from ofa_models.closed_set import ClosedSetScorer, closed_set_loss
+from torch import Tensor
 
 END = 3
 BEGIN = 1

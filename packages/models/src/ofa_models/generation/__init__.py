@@ -1,0 +1,15 @@
+"""Generation: one engine that walks the target nodes of an instruction for a batch of rows.
+
+steps.py     what is walked, and what comes out
+planning.py  an encoder's instruction → steps; what is forced of a row
+engine.py    the walk: forced tokens, slots, repeats
+lanes.py     the cache and what waits to be written to it
+tokens.py    a slot of ids: closed sets, greedy, samples      beam.py  beams
+frames.py    a slot of float rows
+scores.py    what may come next, processors of scores, draws
+"""
+
+from ofa_models.generation.engine import generate
+from ofa_models.generation.steps import Controls, Hypothesis, RowAnswer, Step
+
+__all__ = ["Controls", "Hypothesis", "RowAnswer", "Step", "generate"]

@@ -1,0 +1,56 @@
+"""Answers of one slot of float rows, one frame after the other until the stop head says so.
+
+# R rows, F unit features, D model width
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ofa_models.generation.lanes import Lanes
+from ofa_models.generation.steps import FrameStep, Hypothesis
+
+
+def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hypothesis]:
+    """One answer for each row, at least one frame long; the rows' primary lanes stand right before its begin vector.
+
+    Its log-probability is that of the stop decisions. The last frame is no input of what follows.
+    """
+    backend = lanes.backend
+    frames: dict[int, list[Tensor]] = {lane: [] for lane in lanes.primary(rows)}
+    log_probability = dict.fromkeys(frames, 0.0)
+    finished: set[int] = set()
+    live = list(frames)
+    for lane in live:
+        lanes.append_embedded(lane, backend.begin_vector(step.adaptor)[None])
+    for number in range(1, step.max_frames + 1):
+        output = backend.read_frames(step.adaptor, lanes.flush(live))
+        stops = output.stop_logits.float().sigmoid().tolist()
+        following = []
+        for lane, frame, stop in zip(live, output.frames.float(), stops, strict=True):
+            frames[lane].append(frame)
+            ends = stop >= step.stop_threshold
+            log_probability[lane] += float(np.log(max(stop if ends else 1 - stop, 1e-30)))
+            if ends:
+                finished.add(lane)
+            elif number < step.max_frames:
+                following.append(lane)
+        live = following
+        if not live:
+            break
+        for lane in live:
+            # The whole item so far: an adaptor may look back within an item.
+            lanes.append_embedded(lane, backend.embed_frames(step.adaptor, torch.stack(frames[lane]))[-1:])
+    return [
+        Hypothesis(
+            units=torch.stack(frames[lane]).cpu().numpy(),
+            log_probability=log_probability[lane],
+            score=log_probability[lane],
+            finished=lane in finished,
+        )
+        for lane in frames
+    ]
