@@ -1,0 +1,278 @@
+"""Preparing a run: everything that is decided before the first step, from the tasks and their training rows.
+
+    compile ─▶ closed sets ─▶ tokenizer ─▶ vocabulary ─▶ encoder ─▶ model plan ─▶ TrainPlan
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import cast
+
+from ofa_instruction import Catalog, ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan
+from ofa_modalities.closed_set import check_candidates, closed_set_plan, collect_candidates
+from ofa_modalities.encoder import TaskEncoder
+from ofa_modalities.fitting import collect_texts, fit_vocabulary
+from ofa_modalities.processor import SampleError
+from ofa_modalities.tokenizer import TextTokenizer, load_tokenizer, train_tokenizer
+from ofa_modalities.vocabulary import Vocabulary
+from ofa_models.plans import ModelPlan
+
+from ofa_trainer.mixture import Mixture
+from ofa_trainer.plans import TrainerOptions
+from ofa_trainer.source import Source
+from ofa_trainer.sources.common import DataError
+from ofa_trainer.sources.views import column_of
+from ofa_trainer.task import Task
+from ofa_trainer.train_plan import DataPlan, TaskRunPlan, TrainPlan
+
+logger = logging.getLogger(__name__)
+
+MAX_FIT_CHARACTERS = 20_000_000
+ClosedSets = dict[str, dict[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run, decided."""
+
+    tasks: tuple[Task, ...]
+    plans: tuple[TaskPlan, ...]
+    closed_sets: ClosedSets
+    vocabulary: Vocabulary
+    encoder: TaskEncoder
+    mixture: Mixture
+    model_plan: ModelPlan
+    train_plan: TrainPlan
+    catalog: Catalog
+
+
+def prepare(
+    tasks: Sequence[Task],
+    model_plan: ModelPlan,
+    options: TrainerOptions,
+    catalog: Catalog,
+    *,
+    tokenizer: TextTokenizer | None = None,
+    closed_sets: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
+) -> Prepared:
+    """Decide a run. ``tokenizer`` and ``closed_sets`` are those of a run that is resumed, or of a model that is trained on.
+
+    Raises InstructionError for what does not compile, DataError for data that does not fit the instructions, ValueError.
+    """
+    _check_names(tasks)
+    plans = compile_tasks(tasks, model_plan.backend, catalog)
+    for task, plan in zip(tasks, plans, strict=True):
+        check_columns(task, plan)
+    sets = {
+        task.name: dict((closed_sets or {}).get(task.name) or _closed_sets(task, plan, options.fit_rows))
+        for task, plan in zip(tasks, plans, strict=True)
+    }
+    plans = tuple(
+        plan.model_copy(
+            update={"closed_sets": tuple(closed_set_plan(name, values) for name, values in sorted(sets[plan.name].items()))}
+        )
+        for plan in plans
+    )
+    tokenizer = tokenizer or _tokenizer(tasks, plans, catalog, sets, options)
+    vocabulary = Vocabulary(fit_vocabulary(plans, catalog, sets, tokenizer), tokenizer)
+    encoder = TaskEncoder(plans, catalog, vocabulary, sets, max_row_tokens=options.max_row_tokens)
+    features = {name: need.unit_features for name, need in encoder.streams.items()}
+    complete = model_plan.complete(vocabulary_size=vocabulary.size, tasks=plans, unit_features=features)
+    complete = complete.model_copy(update={"precision": options.precision})
+    mixture = make_mixture(tasks, options)
+    return Prepared(
+        tasks=tuple(tasks),
+        plans=plans,
+        closed_sets=sets,
+        vocabulary=vocabulary,
+        encoder=encoder,
+        mixture=mixture,
+        model_plan=complete,
+        train_plan=_train_plan(tasks, plans, complete, vocabulary, mixture, options),
+        catalog=catalog,
+    )
+
+
+def compile_tasks(tasks: Sequence[Task], backend: str, catalog: Catalog) -> tuple[TaskPlan, ...]:
+    """Plans under the backend's profile. Raises InstructionError, and ValueError for what cannot be trained."""
+    profile = catalog.backend(backend).spec
+    plans = tuple(task.compile(profile, catalog) for task in tasks)
+    for plan in plans:
+        _check_trainable(plan)
+    return plans
+
+
+def make_mixture(tasks: Sequence[Task], options: TrainerOptions) -> Mixture:
+    """The mixture of the training rows. Raises ValueError where some tasks have a weight and some have none."""
+    weights = {task.name: task.weight for task in tasks if task.weight is not None}
+    return Mixture(
+        {task.name: len(training_rows(task)) for task in tasks},
+        seed=options.seed,
+        weights=weights or None,
+        kind=options.mixture,
+        temperature=options.temperature,
+    )
+
+
+def training_rows(task: Task) -> Source:
+    """A task's training rows."""
+    return cast("Source", task.source("train"))
+
+
+def _check_names(tasks: Sequence[Task]) -> None:
+    names = [task.name for task in tasks]
+    if not names:
+        raise ValueError("training needs at least one task")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"two tasks are called `{twice[0]}`")
+
+
+def _check_trainable(plan: TaskPlan) -> None:
+    for instruction in plan.instructions:
+        if any(_has_contrast(node) for node in (*instruction.source, *instruction.target)):
+            raise ValueError(
+                f"task `{plan.name}`: `{instruction.text}` holds a contrast; it compiles, but training one is not supported yet"
+            )
+        if not any(slot.criteria for slot in instruction.slots):
+            raise ValueError(
+                f"task `{plan.name}`: `{instruction.text}` has nothing to learn: no slot after `->` has a loss; "
+                "training the encoder alone is not supported yet"
+            )
+
+
+def _has_contrast(node: NodePlan) -> bool:
+    return isinstance(node, ContrastPlan) or (isinstance(node, RepeatPlan) and any(map(_has_contrast, node.body)))
+
+
+def slots_of(plan: TaskPlan) -> Iterator[SlotPlan]:
+    """Slots of all alternatives."""
+    return chain.from_iterable(instruction.slots for instruction in plan.instructions)
+
+
+def check_columns(task: Task, plan: TaskPlan, split: str = "train") -> None:
+    """Compare the columns of the first readable row with the instruction. Raises DataError, naming the nearest column."""
+    source = task.source(split)  # type: ignore[arg-type]
+    row = None if source is None else next(iter(_rows(source, 1)), None)
+    if row is None or (split == "train" and task.transform is not None):
+        return
+    for column in dict.fromkeys(slot.column for slot in slots_of(plan)):
+        if column not in row:
+            assert source is not None
+            near = difflib.get_close_matches(column, [str(name) for name in row], n=1)
+            hint = f"; did you mean `{near[0]}`?" if near else ""
+            raise DataError(
+                f"task `{task.name}`: the instruction reads the column `{column}`, and {source.address(0)} has none; "
+                f"its columns: {' '.join(map(str, row))}{hint} Other names can be given with `columns`."
+            )
+
+
+def _rows(source: Source, most: int) -> Iterator[Mapping[str, object]]:
+    """Up to ``most`` readable rows, evenly spread over the source."""
+    total = len(source)
+    step = max(1, total // most) if most > 1 else 1
+    tried = range(0, total, step) if most > 1 else range(min(total, 20))
+    given = 0
+    for index in tried:
+        if given == most:
+            return
+        try:
+            row = source.read(index, 0)
+        except SampleError:
+            continue  # encoding reports it
+        given += 1
+        yield row
+
+
+def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int) -> dict[str, tuple[str, ...]]:
+    """Candidates by set name: the task's own, else the distinct values of the slot's column in training."""
+    found: dict[str, tuple[str, ...]] = {}
+    wanted = {slot.closed_set: slot.column for slot in slots_of(plan) if slot.closed_set is not None}
+    for name, column in wanted.items():
+        if name in task.closed_sets:
+            found[name] = check_candidates(task.closed_sets[name], name)
+            continue
+        values = _column(task, column, fit_rows)
+        found[name] = collect_candidates(_flat(values))
+        if not found[name]:
+            raise DataError(f"task `{task.name}`: the column `{column}` holds no text to make the closed set `{name}` of")
+    unused = sorted(set(task.closed_sets) - set(wanted))
+    if unused:
+        raise ValueError(
+            f"task `{task.name}`: no slot uses the closed set `{unused[0]}`; write `closed_set` or `closed_set={unused[0]}` in a slot"
+        )
+    return found
+
+
+def _column(task: Task, column: str, fit_rows: int) -> Iterable[object]:
+    source = training_rows(task)
+    whole = None if task.transform is not None else column_of(source, column)
+    if whole is not None:
+        return whole
+    if len(source) > fit_rows:
+        logger.warning(
+            "task `%s`: the closed set of `%s` is read from %d of %d rows; give closed_sets or raise fit_rows for all",
+            task.name,
+            column,
+            fit_rows,
+            len(source),
+        )
+    return (row.get(column) for row in _rows(source, fit_rows))
+
+
+def _flat(values: Iterable[object]) -> Iterator[object]:
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _flat(value)
+        else:
+            yield value
+
+
+def _tokenizer(
+    tasks: Sequence[Task], plans: Sequence[TaskPlan], catalog: Catalog, sets: ClosedSets, options: TrainerOptions
+) -> TextTokenizer:
+    if options.tokenizer is not None:
+        return load_tokenizer(options.tokenizer)
+    rows = {task.name: _rows(training_rows(task), options.fit_rows) for task in tasks}
+    texts = collect_texts(plans, catalog, rows, sets)
+    return train_tokenizer(_limited(texts, MAX_FIT_CHARACTERS), options.tokenizer_size)
+
+
+def _limited(texts: Iterable[str], most: int) -> Iterator[str]:
+    seen = 0
+    for text in texts:
+        seen += len(text)
+        if seen > most:
+            return
+        yield text
+
+
+def _train_plan(
+    tasks: Sequence[Task],
+    plans: Sequence[TaskPlan],
+    model_plan: ModelPlan,
+    vocabulary: Vocabulary,
+    mixture: Mixture,
+    options: TrainerOptions,
+) -> TrainPlan:
+    runs = []
+    for task, plan, share in zip(tasks, plans, mixture.shares, strict=True):
+        valid = task.source("valid")
+        runs.append(
+            TaskRunPlan(
+                plan=plan,
+                train=_data_plan(training_rows(task)),
+                valid=None if valid is None else _data_plan(valid),
+                share=share,
+                metrics=task.metrics,
+            )
+        )
+    return TrainPlan(options=options, model=model_plan, vocabulary=vocabulary.plan, tasks=tuple(runs))
+
+
+def _data_plan(source: Source) -> DataPlan:
+    return DataPlan(kind=type(source).__name__, rows=len(source), digest=source.fingerprint())

@@ -1,0 +1,38 @@
+"""Reports: what a run tells, and who writes it down.
+
+    reporting/
+      events.py       started, step, bad_row, validation, saved, ended
+      json_lines.py   log.jsonl in the run's folder
+      progress.py     the terminal (rich)
+      dashboards.py   TensorBoard, Weights & Biases
+"""
+
+from ofa_trainer.reporting.events import (
+    Event,
+    Figure,
+    Reporter,
+    Reporters,
+    RowSkipped,
+    RunEnded,
+    RunStarted,
+    Saved,
+    StepDone,
+    Validated,
+)
+from ofa_trainer.reporting.json_lines import JsonLinesReporter
+from ofa_trainer.reporting.progress import ProgressReporter
+
+__all__ = [
+    "Event",
+    "Figure",
+    "JsonLinesReporter",
+    "ProgressReporter",
+    "Reporter",
+    "Reporters",
+    "RowSkipped",
+    "RunEnded",
+    "RunStarted",
+    "Saved",
+    "StepDone",
+    "Validated",
+]

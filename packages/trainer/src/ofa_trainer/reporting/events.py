@@ -1,0 +1,132 @@
+"""What a run tells: frozen events, the same for the terminal, the log file and dashboards."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Protocol
+
+from ofa_instruction.plans import Plan
+from pydantic import Field
+
+
+class Figure(Plan):
+    """A metric with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    rows: int
+
+
+class RunStarted(Plan):
+    """Before the first step."""
+
+    event: Literal["started"] = "started"
+    step: int
+    steps: int | None
+    tasks: dict[str, int]
+    """Training rows."""
+    shares: dict[str, float]
+    parameters: int
+    vocabulary: int
+    device: str
+    precision: str
+    seconds_preparing: float
+
+
+class StepDone(Plan):
+    """After every ``log_every`` steps: means since the last one."""
+
+    event: Literal["step"] = "step"
+    step: int
+    steps: int | None
+    loss: float
+    losses: dict[str, float]
+    terms: dict[str, float] = Field(default_factory=dict)
+    """By ``task/column/criterion``."""
+    lr: float
+    """Share of the peak rates."""
+    gradient_norm: float
+    tokens: int
+    rows: int
+    tokens_per_s: float
+    rows_per_s: float
+    waited: float
+    """Share of the time spent waiting for data."""
+    elapsed_s: float
+    left_s: float | None
+    bad_rows: int
+
+
+class RowSkipped(Plan):
+    """A row that could not be used."""
+
+    event: Literal["bad_row"] = "bad_row"
+    step: int
+    task: str
+    address: str
+    column: str
+    message: str
+
+
+class Validated(Plan):
+    """After a validation."""
+
+    event: Literal["validation"] = "validation"
+    step: int
+    loss: float
+    losses: dict[str, float]
+    metrics: dict[str, dict[str, Figure]] = Field(default_factory=dict)
+    """By task, by ``column/metric``."""
+    best: bool
+    seconds: float
+
+
+class Saved(Plan):
+    """After a checkpoint was written."""
+
+    event: Literal["saved"] = "saved"
+    step: int
+    path: str
+    seconds: float
+
+
+class RunEnded(Plan):
+    """The last event."""
+
+    event: Literal["ended"] = "ended"
+    step: int
+    reason: Literal["done", "stopped", "time", "interrupted", "failed"]
+    seconds: float
+    bad_rows: int
+
+
+Event = Annotated[
+    RunStarted | StepDone | RowSkipped | Validated | Saved | RunEnded, Field(discriminator="event")
+]
+
+
+class Reporter(Protocol):
+    """Takes events; ``close`` is called once, whatever happened."""
+
+    def report(self, event: Event) -> None:
+        """Take one event."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+class Reporters:
+    """Several reporters as one."""
+
+    def __init__(self, reporters: tuple[Reporter, ...]) -> None:
+        self.reporters = reporters
+
+    def report(self, event: Event) -> None:
+        """Hand the event to each."""
+        for reporter in self.reporters:
+            reporter.report(event)
+
+    def close(self) -> None:
+        """Close each."""
+        for reporter in self.reporters:
+            reporter.close()

@@ -1,0 +1,88 @@
+"""The terminal: a progress line that is rewritten, and a line for what is worth keeping."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ofa_trainer.reporting.events import Event, RowSkipped, RunEnded, RunStarted, Saved, StepDone, Validated
+
+MAX_BAD_ROWS_SHOWN = 10
+
+
+class ProgressReporter:
+    """Shows a run with rich; where the output is no terminal, plain lines now and then."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._progress: Progress | None = None
+        self._bar: TaskID | None = None
+        self._bad = 0
+        self._last_line_s = 0.0
+
+    def report(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case RunStarted():
+                self._started(event)
+            case StepDone():
+                self._step(event)
+            case RowSkipped():
+                self._bad += 1
+                if self._bad <= MAX_BAD_ROWS_SHOWN:
+                    where = f"{event.address}:{event.column}" if event.column else event.address
+                    self.console.print(f"skipped {where}: {event.message}", style="yellow", markup=False, highlight=False)
+            case Validated():
+                self._validated(event)
+            case Saved():
+                self.console.print(f"saved {event.path}", style="dim", markup=False, highlight=False)
+            case RunEnded():
+                self._ended(event)
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        if self._progress is not None:
+            self._progress.stop()
+
+    def _started(self, event: RunStarted) -> None:
+        tasks = ", ".join(f"{name} ({rows:,} rows, {event.shares[name]:.0%})" for name, rows in event.tasks.items())
+        self.console.print(
+            f"{event.parameters / 1e6:.2f} M parameters, {event.vocabulary:,} token ids, {event.device}, {event.precision}\n{tasks}",
+            markup=False,
+            highlight=False,
+        )
+        if self.console.is_terminal:
+            columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+            self._progress = Progress(*columns, console=self.console)
+            self._bar = self._progress.add_task("", total=event.steps, completed=event.step)
+            self._progress.start()
+
+    def _step(self, event: StepDone) -> None:
+        losses = " ".join(f"{name} {loss:.2f}" for name, loss in event.losses.items())
+        left = f", {event.left_s:.0f} s left" if event.left_s is not None else ""
+        text = f"{losses}  {event.tokens_per_s:,.0f} tokens/s, {event.rows_per_s:.0f} rows/s, {event.waited:.0%} waiting{left}"
+        if self._progress is not None and self._bar is not None:
+            self._progress.update(self._bar, completed=event.step, total=event.steps, description=text)
+        elif event.elapsed_s - self._last_line_s >= 10 or event.step == event.steps:
+            self._last_line_s = event.elapsed_s
+            self.console.print(f"step {event.step}/{event.steps or '?'}  {text}", markup=False, highlight=False)
+
+    def _validated(self, event: Validated) -> None:
+        table = Table("task", "loss", "metrics", title=f"validation at step {event.step}{', best so far' if event.best else ''}")
+        for name, loss in event.losses.items():
+            figures = event.metrics.get(name, {})
+            shown = "  ".join(f"{metric} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for metric, one in figures.items())
+            table.add_row(name, f"{loss:.3f}", shown.replace("[", "\\["))
+        self.console.print(table)
+
+    def _ended(self, event: RunEnded) -> None:
+        words = {
+            "done": "done",
+            "stopped": "stopped as asked",
+            "time": "stopped: the minutes are over",
+            "interrupted": "interrupted",
+            "failed": "failed",
+        }
+        bad = f", {event.bad_rows} bad rows skipped" if event.bad_rows else ""
+        self.console.print(f"{words[event.reason]} at step {event.step} after {event.seconds:.0f} s{bad}", markup=False)

@@ -1,0 +1,351 @@
+"""A run: steps from a state on, with everything that happens between them.
+
+    draw rows ─▶ step ─▶ log ─▶ validate? ─▶ save? ─▶ stop?
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import torch
+from ofa_models.precision import resolve_precision
+from ofa_modalities.batch import PackedBatch
+from torch import Tensor, nn
+
+from ofa_trainer.checkpointing import (
+    RunState,
+    random_state,
+    restore_random_state,
+    rotate,
+    step_folder,
+    write_state,
+)
+from ofa_trainer.loop import Interrupted, StepResult, StepRunner
+from ofa_trainer.plans import TrainerOptions
+from ofa_trainer.preparing import Prepared
+from ofa_trainer.reporting.events import Figure, Reporter, RowSkipped, RunEnded, RunStarted, Saved, StepDone, Validated
+from ofa_trainer.schedule import Schedule
+from ofa_trainer.stream import RowStream, StepRows
+
+logger = logging.getLogger(__name__)
+
+EndReason = Literal["done", "stopped", "time", "interrupted"]
+DEFAULT_STEPS = 500
+FIRST_STEPS_TIMED = 5
+"""Steps left out of the measured speed: the first ones warm caches up."""
+
+
+@dataclass(slots=True)
+class Clock:
+    """Time of the run, earlier parts of it included."""
+
+    before_s: float = 0.0
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of training so far."""
+        return self.before_s + time.perf_counter() - self.started
+
+
+class Run:
+    """One run of a model on prepared tasks.
+
+    save_model: writes a checkpoint into a folder, with what its second argument adds. judge: answers validation rows and
+        returns figures by task.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        model: nn.Module,
+        runner: StepRunner,
+        stream: RowStream,
+        validation: list[PackedBatch],
+        options: TrainerOptions,
+        reporter: Reporter,
+        *,
+        output: Path | None,
+        save_model: Callable[[Path, Callable[[Path], None]], None],
+        judge: Callable[[], dict[str, dict[str, Figure]]],
+        preparing_s: float = 0.0,
+    ) -> None:
+        self.prepared, self.model, self.runner, self.stream = prepared, model, runner, stream
+        self.validation, self.options, self.reporter, self.output = validation, options, reporter, output
+        self.save_model, self.judge, self.preparing_s = save_model, judge, preparing_s
+        steps = options.steps or (None if options.minutes is not None else DEFAULT_STEPS)
+        self.state = RunState(step=0, total_steps=steps, stream=stream.start(), elapsed_s=0.0)
+        self.clock = Clock()
+        self.saved_at: int | None = None
+        self.figures: dict[str, dict[str, Figure]] = {}
+        self._window = _Window()
+
+    # State
+
+    def tensors(self) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Everything but the model that must be saved: (tensors, numbers)."""
+        tensors, numbers = self.runner.optimizers.state()
+        found = {f"optimizer/{name}": tensor for name, tensor in tensors.items()}
+        for number, module in enumerate(self.runner.loss.modules):
+            found |= {f"criterion/{number}/{name}": tensor for name, tensor in module.state_dict().items()}
+        return found | random_state(self.runner.device), numbers
+
+    def restore(self, state: RunState, tensors: dict[str, Tensor]) -> None:
+        """Go on from a saved state; the model's weights are loaded already."""
+        self.state = state
+        optimizer = {name.removeprefix("optimizer/"): value for name, value in tensors.items() if name.startswith("optimizer/")}
+        self.runner.optimizers.load_state(optimizer, dict(state.numbers))
+        for number, module in enumerate(self.runner.loss.modules):
+            prefix = f"criterion/{number}/"
+            module.load_state_dict({name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)})
+        restore_random_state(tensors, self.runner.device)
+        self.saved_at = state.step
+
+    # The run
+
+    def train(self) -> EndReason:
+        """Run to the end. Raises Interrupted, NonFiniteLoss, TooManyBadRows; the last whole checkpoint stays."""
+        self.clock = Clock(self.state.elapsed_s)
+        self._report_start()
+        reason: EndReason | Literal["failed"] = "failed"
+        try:
+            with _stop_signal() as asked:
+                reason = self._steps(asked)
+                self._finish(reason)
+        finally:
+            bad = self.state.stream.bad
+            self.reporter.report(RunEnded(step=self.state.step, reason=reason, seconds=self.clock.elapsed_s, bad_rows=bad))
+        if reason == "interrupted":
+            raise Interrupted(self.state.step, None if self.output is None else str(step_folder(self.output, self.state.step)))
+        return reason
+
+    def _steps(self, asked: threading.Event) -> EndReason:
+        reason = self._end(asked)
+        if reason is not None:
+            return reason
+        schedule = Schedule.of(self.options, self.state.total_steps)
+        with contextlib.closing(self.stream.steps(self.state.stream)) as steps:
+            while True:
+                waiting = time.perf_counter()
+                rows = next(steps)
+                waited = time.perf_counter() - waiting
+                step = self.state.step
+                self._report_bad(rows)
+                result = self.runner.step(rows, step + 1, schedule.factor(step))
+                self._advance(rows)
+                schedule.total = self._total_steps(schedule)
+                self._window.add(result, waited)
+                self._report_step(schedule.factor(step))
+                reason = self._end(asked)
+                if reason is None:
+                    self._between_steps()
+                else:
+                    return reason
+
+    def _advance(self, rows: StepRows) -> None:
+        changes: dict[str, Any] = {"step": self.state.step + 1, "stream": rows.state, "elapsed_s": self.clock.elapsed_s}
+        self.state = self.state.model_copy(update=changes)
+
+    def _total_steps(self, schedule: Schedule) -> int | None:
+        """Set the number of steps once, from the speed so far, where only the minutes were given."""
+        minutes, step = self.options.minutes, self.state.step
+        if self.state.total_steps is not None or minutes is None:
+            return self.state.total_steps
+        elapsed, budget = self.clock.elapsed_s, minutes * 60
+        if elapsed < budget * schedule.calibration_share() or step <= FIRST_STEPS_TIMED:
+            return None
+        total = step + max(1, int((budget - elapsed) / (elapsed / step)))
+        self.state = self.state.model_copy(update={"total_steps": total})
+        return total
+
+    def _end(self, asked: threading.Event) -> EndReason | None:
+        state, options = self.state, self.options
+        if state.total_steps is not None and state.step >= state.total_steps:
+            return "done"
+        if asked.is_set():
+            return "interrupted"
+        if options.stop_after is not None and state.step >= options.stop_after:
+            return "stopped"
+        if options.minutes is not None and self.clock.elapsed_s >= options.minutes * 60:
+            return "done" if options.steps is None else "time"
+        return None
+
+    def _between_steps(self) -> None:
+        step, options = self.state.step, self.options
+        validates = bool(options.validate_every) and step % options.validate_every == 0
+        if validates:
+            self.validate()
+        if step % options.save_every == 0 if options.save_every else validates:
+            self.save()
+
+    def _finish(self, reason: EndReason) -> None:
+        if reason in ("done", "time"):
+            self.validate()
+        if self.saved_at != self.state.step:
+            self.save()
+        if reason == "time":
+            logger.warning("the minutes are over at step %d of %s", self.state.step, self.state.total_steps)
+
+    # Between steps
+
+    def validate(self) -> None:
+        """Loss and figures of the validation rows."""
+        if not self.validation:
+            return
+        started = time.perf_counter()
+        losses = self.runner.validate(self.validation)
+        self.figures = self.judge()
+        shares = {task.plan.name: task.share for task in self.prepared.train_plan.tasks}
+        loss = sum(shares[name] * value for name, value in losses.items()) / sum(shares[name] for name in losses)
+        best = math.isfinite(loss) and (self.state.best_loss is None or loss < self.state.best_loss)
+        if best:
+            self.state = self.state.model_copy(update={"best_loss": loss, "best_step": self.state.step})
+            self.saved_at = None
+        seconds = time.perf_counter() - started
+        event = Validated(step=self.state.step, loss=loss, losses=losses, metrics=self.figures, best=best, seconds=seconds)
+        self.reporter.report(event)
+        if best and self.options.save_every and self.state.step % self.options.save_every:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of this step."""
+        if self.output is None:
+            return
+        started = time.perf_counter()
+        tensors, numbers = self.tensors()
+        state = self.state.model_copy(update={"numbers": numbers, "elapsed_s": self.clock.elapsed_s})
+
+        def extra(folder: Path) -> None:
+            (folder / "run.json").write_text(self.prepared.train_plan.model_dump_json(indent=1), encoding="utf-8")
+            write_state(folder, state, tensors)
+
+        folder = step_folder(self.output, state.step)
+        self.save_model(folder, extra)
+        rotate(self.output, self.options.keep, state.best_step)
+        self.saved_at = state.step
+        self.reporter.report(Saved(step=state.step, path=str(folder), seconds=time.perf_counter() - started))
+
+    # Reports
+
+    def _report_start(self) -> None:
+        prepared = self.prepared
+        self.reporter.report(
+            RunStarted(
+                step=self.state.step,
+                steps=self.state.total_steps,
+                tasks=dict(zip(prepared.mixture.names, prepared.mixture.rows, strict=True)),
+                shares=dict(zip(prepared.mixture.names, prepared.mixture.shares, strict=True)),
+                parameters=sum(parameter.numel() for parameter in self.model.parameters()),
+                vocabulary=prepared.vocabulary.size,
+                device=str(self.runner.device),
+                precision=resolve_precision(prepared.model_plan.precision, self.runner.device),
+                seconds_preparing=self.preparing_s,
+            )
+        )
+
+    def _report_bad(self, rows: StepRows) -> None:
+        for row in rows.bad:
+            logger.info("skipped %s", row)
+            self.reporter.report(
+                RowSkipped(step=self.state.step + 1, task=row.task, address=row.address, column=row.column, message=row.message)
+            )
+
+    def _report_step(self, factor: float) -> None:
+        state, window = self.state, self._window
+        last = state.total_steps is not None and state.step >= state.total_steps
+        if state.step % self.options.log_every and not last:
+            return
+        self.reporter.report(window.event(state, factor, self.clock.elapsed_s, self.options.minutes))
+        self._window = _Window()
+
+
+@dataclass(slots=True)
+class _Window:
+    """Figures since the last report."""
+
+    results: list[StepResult] = field(default_factory=list)
+    waited_s: float = 0.0
+    started: float = field(default_factory=time.perf_counter)
+
+    def add(self, result: StepResult, waited_s: float) -> None:
+        self.results.append(result)
+        self.waited_s += waited_s
+
+    def event(self, state: RunState, factor: float, elapsed_s: float, minutes: float | None) -> StepDone:
+        results, seconds = self.results, max(1e-9, time.perf_counter() - self.started)
+        tokens, rows = sum(result.tokens for result in results), sum(result.rows for result in results)
+        left = None if minutes is None else max(0.0, minutes * 60 - elapsed_s)
+        if state.total_steps is not None:
+            left = (state.total_steps - state.step) * seconds / len(results)
+        return StepDone(
+            step=state.step,
+            steps=state.total_steps,
+            loss=sum(result.loss for result in results) / len(results),
+            losses=_means([result.losses for result in results]),
+            terms=_means([result.terms for result in results]),
+            lr=factor,
+            gradient_norm=sum(result.gradient_norm for result in results) / len(results),
+            tokens=tokens,
+            rows=rows,
+            tokens_per_s=tokens / seconds,
+            rows_per_s=rows / seconds,
+            waited=min(1.0, self.waited_s / seconds),
+            elapsed_s=elapsed_s,
+            left_s=left,
+            bad_rows=state.stream.bad,
+        )
+
+
+def _means(parts: list[dict[str, float]]) -> dict[str, float]:
+    names = sorted({name for part in parts for name in part})
+    found: dict[str, float] = {}
+    for name in names:
+        values = [part[name] for part in parts if name in part]
+        found[name] = sum(values) / len(values)
+    return found
+
+
+@contextlib.contextmanager
+def _stop_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or a request to terminate sets; a second one stops at once. Main thread only."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def reproducible(seed: int, device: torch.device, *, deterministic: bool) -> Iterator[None]:
+    """Seeds inside, the surrounding program's random state and settings outside."""
+    devices = [device] if device.type == "cuda" else []
+    before = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        if deterministic:
+            torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)

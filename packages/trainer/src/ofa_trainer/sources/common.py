@@ -1,0 +1,53 @@
+"""What the file sources share: finding the file, the data root, digests."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from pathlib import Path
+
+from ofa_trainer.sources.specs import FileOptions
+
+
+class DataError(ValueError):
+    """Data that cannot be used as a whole: no such file, no header, a column that is missing everywhere."""
+
+
+def find_file(options: FileOptions, base: Path) -> tuple[Path, Path]:
+    """The data file and its media root. Raises DataError, naming the nearest file, where there is none."""
+    path = base / Path(options.path).expanduser()
+    if not path.exists():
+        raise DataError(f"no data at `{path}`{_nearest(path)}")
+    root = base / Path(options.root).expanduser() if options.root is not None else (path if path.is_dir() else path.parent)
+    if not root.is_dir():
+        raise DataError(f"the data root `{root}` is not a folder")
+    return path, root.resolve()
+
+
+def _nearest(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f": there is no folder `{path.parent}`"
+    names = sorted(entry.name for entry in path.parent.iterdir())
+    matches = difflib.get_close_matches(path.name, names, n=1)
+    return f"; did you mean `{matches[0]}`?" if matches else ""
+
+
+def file_digest(*paths: Path) -> str:
+    """SHA-256 of the contents, one file after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def check_header(header: list[str], where: str) -> tuple[str, ...]:
+    """Column names, stripped. Raises DataError where one is empty or occurs twice."""
+    columns = tuple(name.strip() for name in header)
+    for number, name in enumerate(columns, 1):
+        if not name:
+            raise DataError(f"{where}: column {number} of the header has no name")
+        if columns.count(name) > 1:
+            raise DataError(f"{where}: the header names the column `{name}` twice")
+    return columns

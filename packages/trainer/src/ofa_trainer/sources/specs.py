@@ -1,0 +1,62 @@
+"""Specs of the built-in sources: pydantic only.
+
+A source's implementation is a function ``(options, base) -> Source``; ``base`` is the folder that relative paths start from.
+"""
+
+from __future__ import annotations
+
+from ofa_instruction.specs import Options, SourceSpec
+from pydantic import Field
+
+
+class FileOptions(Options):
+    """What every source that reads a file has."""
+
+    path: str
+    root: str | None = None
+    """Folder that media paths in the rows are relative to and must stay in; None: the file's own folder."""
+
+
+class CsvOptions(FileOptions):
+    """Options of ``csv``."""
+
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """None: a tab in files that end in ``.tsv``, else a comma."""
+    encoding: str = "utf-8-sig"
+
+
+class JsonlOptions(FileOptions):
+    """Options of ``jsonl``."""
+
+
+class ParquetOptions(FileOptions):
+    """Options of ``parquet``."""
+
+    columns: tuple[str, ...] | None = None
+    """Read only these; None: all."""
+
+
+CSV = SourceSpec(
+    name="csv",
+    summary="A CSV or TSV file with a header.",
+    aliases=("tsv",),
+    options=CsvOptions,
+    suffixes=(".csv", ".tsv"),
+    implementation="ofa_trainer.sources.csv_file:open_csv",
+)
+JSONL = SourceSpec(
+    name="jsonl",
+    summary="A file of JSON objects, one a line.",
+    options=JsonlOptions,
+    suffixes=(".jsonl", ".ndjson"),
+    implementation="ofa_trainer.sources.jsonl_file:open_jsonl",
+)
+PARQUET = SourceSpec(
+    name="parquet",
+    summary="A Parquet file, or a folder of them; read by row groups.",
+    options=ParquetOptions,
+    suffixes=(".parquet",),
+    implementation="ofa_trainer.sources.parquet_file:open_parquet",
+)
+
+SOURCES = (CSV, JSONL, PARQUET)

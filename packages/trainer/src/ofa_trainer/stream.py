@@ -1,0 +1,134 @@
+"""The stream of a run: the rows of each step in order, with the state after them.
+
+A step takes rows until the next one would pass the token budget; that row opens the next step. Its rows are cut into parts
+afterwards, so how many parts there are changes nothing about the rows. Workers run ahead, the state does not: it is that
+of the last row taken, and a resumed run asks for the rows after it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ofa_modalities.segment import Example
+from pydantic import BaseModel, ConfigDict
+
+from ofa_trainer.mixture import Draw, Mixture, MixtureState
+from ofa_trainer.workers import BadRow, RowReader, encode_in_order
+
+JUDGE_SHARE_AFTER = 200
+EXAMPLES_OF_BAD_ROWS = 20
+
+
+class StreamState(BaseModel):
+    """Where a stream stands; a few numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    position: int
+    counts: tuple[int, ...]
+    bad: int = 0
+    bad_in_a_row: int = 0
+
+    @property
+    def mixture(self) -> MixtureState:
+        """The mixture's part of it."""
+        return MixtureState(self.position, self.counts)
+
+
+class TooManyBadRows(RuntimeError):
+    """Too many rows in a row, or too large a share of them, could not be used. ``rows``: the last of them."""
+
+    def __init__(self, reason: str, rows: Sequence[BadRow]) -> None:
+        self.reason, self.rows = reason, tuple(rows)
+        shown = "\n".join(f"  {row}" for row in self.rows)
+        super().__init__(f"{reason}; the last of them:\n{shown}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRows:
+    """The rows of one step. state: of the stream after them. bad: rows skipped on the way."""
+
+    examples: list[Example]
+    num_tokens: int
+    state: StreamState
+    bad: tuple[BadRow, ...] = ()
+    epochs: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class RowStream:
+    """Steps without end, from a state on.
+
+    budget: tokens of a step. max_bad_in_a_row, max_bad_share: when to give up.
+    """
+
+    reader: RowReader
+    mixture: Mixture
+    budget: int
+    workers: int = 0
+    max_bad_in_a_row: int = 20
+    max_bad_share: float = 0.1
+    recent_bad: list[BadRow] = field(default_factory=list)
+
+    def start(self) -> StreamState:
+        """Before the first row."""
+        return StreamState(position=0, counts=self.mixture.start().counts)
+
+    def steps(self, state: StreamState) -> Iterator[StepRows]:
+        """The steps after ``state``. Close the iterator to end the workers. Raises TooManyBadRows."""
+        results = encode_in_order(self.reader, self._draws(state.mixture), self.workers)
+        examples: list[Example] = []
+        bad: list[BadRow] = []
+        tokens = 0
+        try:
+            for draw, result in results:
+                after = self._after(state, draw, result)
+                if isinstance(result, BadRow):
+                    bad.append(result)
+                    self._judge(after, result)
+                else:
+                    if examples and tokens + result.num_tokens > self.budget:
+                        yield StepRows(examples=examples, num_tokens=tokens, state=state, bad=tuple(bad))
+                        examples, bad, tokens = [], [], 0
+                    examples.append(result)
+                    tokens += result.num_tokens
+                state = after
+        finally:
+            results.close()  # type: ignore[attr-defined]
+
+    def _draws(self, state: MixtureState) -> Iterator[Draw]:
+        while True:
+            draw, state = self.mixture.draw(state)
+            yield draw
+
+    def _after(self, state: StreamState, draw: Draw, result: Example | BadRow) -> StreamState:
+        counts = list(state.counts)
+        counts[draw.task] += 1
+        failed = isinstance(result, BadRow)
+        return StreamState.model_construct(
+            position=state.position + 1,
+            counts=tuple(counts),
+            bad=state.bad + failed,
+            bad_in_a_row=state.bad_in_a_row + 1 if failed else 0,
+        )
+
+    def _judge(self, state: StreamState, row: BadRow) -> None:
+        self.recent_bad = [*self.recent_bad, row][-EXAMPLES_OF_BAD_ROWS:]
+        if state.bad_in_a_row >= self.max_bad_in_a_row:
+            raise TooManyBadRows(f"{state.bad_in_a_row} rows in a row could not be used", self.recent_bad)
+        if state.position >= JUDGE_SHARE_AFTER and state.bad > self.max_bad_share * state.position:
+            raise TooManyBadRows(f"{state.bad} of {state.position} rows could not be used", self.recent_bad)
+
+
+def cut(examples: Sequence[Example], parts: int) -> list[list[Example]]:
+    """Cut a step's rows into at most ``parts`` runs of about equally many tokens; none is empty."""
+    total = sum(example.num_tokens for example in examples)
+    pieces: list[list[Example]] = [[]]
+    seen = 0
+    for example in examples:
+        if pieces[-1] and len(pieces) < parts and seen + example.num_tokens / 2 > total * len(pieces) / parts:
+            pieces.append([])
+        pieces[-1].append(example)
+        seen += example.num_tokens
+    return pieces

@@ -1,0 +1,128 @@
+"""A task: a name, an instruction, and rows.
+
+>>> from ofa_trainer import Task
+>>> rows = [{"text": "good", "label": "yes"}, {"text": "bad", "label": "no"}]
+>>> task = Task("sentiment", "[TEXT:text] is it good? -> [TEXT:label,closed_set]", train=rows)
+>>> len(task.source("train"))
+2
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ofa_instruction import Catalog, CriterionChoice, default_catalog
+from ofa_instruction import compile as compile_instruction
+
+from ofa_trainer.plans import NamedOptions
+from ofa_trainer.source import Source
+from ofa_trainer.sources.common import DataError
+from ofa_trainer.sources.opening import open_source
+from ofa_trainer.sources.views import DEFAULT_VALID_SHARE, Renamed, split_off
+
+if TYPE_CHECKING:
+    from ofa_instruction import BackendSpec, TaskPlan
+
+    from ofa_trainer.workers import RowTransform
+
+DataSplit = Literal["train", "valid", "test"]
+
+
+class Task:
+    """What is learnt: one instruction (or several that say the same), the rows it is learnt from, and how it is judged.
+
+    instruction: one instruction, alternatives joined by ``|||``, or a list of alternatives; one is drawn per training row.
+    train, valid, test: whatever :func:`ofa_trainer.open_source` opens. ``valid=None`` splits off 5 % of the training rows, at
+        most 500, by a hash of their index; a number is another share; ``False``: there is no validation.
+    closed_sets: candidates by set name or column; a set not given is read from the training rows.
+    metrics: by name, or ``{name: options}``; None: what the target's modality is usually judged by.
+    weight: its part in the mixture; None: by rows. All tasks of a run have one or none has.
+    transform: changes a training row before it is encoded: ``(row, rng) -> row``.
+    criteria: by target column, losses in place of the modality's own.
+    columns: column of the instruction → column of the data, where they differ.
+    base: where relative paths start.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        instruction: str | Sequence[str],
+        *,
+        train: object,
+        valid: object = None,
+        test: object = None,
+        closed_sets: Mapping[str, Sequence[str]] | None = None,
+        metrics: Sequence[NamedOptions] | None = None,
+        weight: float | None = None,
+        transform: RowTransform | None = None,
+        criteria: Mapping[str, Sequence[CriterionChoice]] | None = None,
+        columns: Mapping[str, str] | None = None,
+        base: str | Path | None = None,
+    ) -> None:
+        if not name or not name.replace("-", "_").replace(".", "_").isidentifier():
+            raise ValueError(f"a task's name is a word of letters, digits, `_`, `-` and `.`, not `{name}`")
+        if weight is not None and not weight > 0:
+            raise ValueError(f"task `{name}`: a weight is a positive number, not {weight}")
+        self.name = name
+        self.instruction = instruction if isinstance(instruction, str) else " ||| ".join(instruction)
+        self.closed_sets = {key: tuple(values) for key, values in (closed_sets or {}).items()}
+        self.metrics = None if metrics is None else tuple(metrics)
+        self.weight, self.transform = weight, transform
+        self.criteria = dict(criteria or {})
+        self.columns = dict(columns or {})
+        self.base = Path(base) if base is not None else None
+        self._given: dict[str, object] = {"train": train, "valid": valid, "test": test}
+
+    def __repr__(self) -> str:
+        return f"Task({self.name!r}, {self.instruction!r})"
+
+    def compile(self, profile: BackendSpec, catalog: Catalog | None = None) -> TaskPlan:
+        """The task's plan under a backend's profile. Raises InstructionError."""
+        return compile_instruction(
+            self.instruction, catalog or default_catalog(), profile, name=self.name, criteria=self.criteria or None
+        )
+
+    def source(self, split: DataSplit) -> Source | None:
+        """The rows of a split, opened once; None where there are none. Raises DataError."""
+        if split == "test":
+            return None if self._given["test"] is None else self._open("test")
+        train, valid = self._train_and_valid
+        return train if split == "train" else valid
+
+    @functools.cached_property
+    def _train_and_valid(self) -> tuple[Source, Source | None]:
+        train, valid = self._open("train"), self._given["valid"]
+        if len(train) == 0:
+            raise DataError(f"task `{self.name}`: the training data holds no rows")
+        if valid is False:
+            return train, None
+        if valid is None or isinstance(valid, float):
+            return split_off(train, DEFAULT_VALID_SHARE if valid is None else valid)
+        return train, self._open("valid")
+
+    def _open(self, split: str) -> Source:
+        try:
+            source = open_source(self._given[split], name=f"{self.name}/{split}", base=self.base)
+        except DataError as error:
+            raise DataError(f"task `{self.name}`, {split}: {error}") from error
+        return Renamed(source, self.columns) if self.columns else source
+
+
+def criterion_choices(given: Mapping[str, Sequence[NamedOptions]]) -> dict[str, list[CriterionChoice]]:
+    """Losses of a run file in the form that the compiler takes: names and (name, options) pairs."""
+    choices: dict[str, list[Any]] = {}
+    for column, named in given.items():
+        choices[column] = [split_named(item) if not isinstance(item, str) else item for item in named]
+    return choices
+
+
+def split_named(item: NamedOptions) -> tuple[str, dict[str, Any]]:
+    """(name, options) of ``name`` or ``{name: options}``."""
+    if isinstance(item, str):
+        return item, {}
+    if len(item) != 1:
+        raise ValueError(f"one name with its options, not {len(item)}: {', '.join(item)}")
+    return next((name, dict(options)) for name, options in item.items())

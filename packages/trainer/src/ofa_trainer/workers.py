@@ -1,0 +1,182 @@
+"""Workers: read and encode rows by address. What comes next is decided elsewhere; results come back in the order asked for.
+
+    main process                       worker k of W
+    chunk n of draws ──pipe (n mod W)──▶ read → transform → encode
+    results in order ◀──pipe (n mod W)── examples and bad rows
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+import numpy as np
+from ofa_modalities.encoder import TaskEncoder
+from ofa_modalities.processor import SampleError, Split
+from ofa_modalities.segment import Example
+
+from ofa_trainer.mixture import Draw, row_rng
+from ofa_trainer.source import Source
+
+CHUNK_ROWS = 16
+CHUNKS_AHEAD = 4
+
+
+class RowTransform(Protocol):
+    """Changes several columns of a row at once, before encoding."""
+
+    def __call__(self, row: Mapping[str, object], rng: np.random.Generator, /) -> Mapping[str, object]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that was skipped: its task, address, column and what is wrong with it."""
+
+    task: str
+    address: str
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.address}:{self.column}" if self.column else self.address
+        return f"{where}: {self.message}"
+
+
+Result = Example | BadRow
+
+
+@dataclass(frozen=True, slots=True)
+class RowReader:
+    """Everything a worker needs: sources and transforms by task number, and the encoder. Picklable."""
+
+    encoder: TaskEncoder
+    names: tuple[str, ...]
+    sources: tuple[Source, ...]
+    transforms: tuple[RowTransform | None, ...]
+    split: Split
+    seed: int
+
+    def row(self, draw: Draw) -> Mapping[str, object]:
+        """The row as it will be encoded. Raises SampleError."""
+        row = self.sources[draw.task].read(draw.index, draw.epoch)
+        transform = self.transforms[draw.task]
+        if transform is not None:
+            row = transform(row, row_rng(self.seed, self.names[draw.task], draw.epoch, draw.index, "transform"))
+        return row
+
+    def __call__(self, draw: Draw) -> Result:
+        """Read and encode one row; a bad one comes back as what is wrong with it."""
+        source, name = self.sources[draw.task], self.names[draw.task]
+        address = source.address(draw.index)
+        rng = row_rng(self.seed, name, draw.epoch, draw.index)
+        try:
+            root = getattr(source, "root", None)
+            return self.encoder.encode(name, self.row(draw), split=self.split, rng=rng, address=address, root=root)
+        except SampleError as error:
+            return BadRow(name, error.address or address, error.column, error.message)
+
+
+def encode_in_order(reader: RowReader, draws: Iterator[Draw], workers: int) -> Iterator[tuple[Draw, Result]]:
+    """Results of all draws in their order, by ``workers`` processes or here. Close the iterator to end the processes."""
+    if workers == 0:
+        for draw in draws:
+            yield draw, reader(draw)
+        return
+    pool = _Pool(reader, workers)
+    try:
+        yield from pool.run(draws)
+    finally:
+        pool.close()
+
+
+class _Pool:
+    def __init__(self, reader: RowReader, workers: int) -> None:
+        kind = "fork" if sys.platform == "linux" else "spawn"
+        context = multiprocessing.get_context(kind)
+        self.pipes: list[Connection] = []
+        self.processes: list[Any] = []
+        before = os.environ.get("TOKENIZERS_PARALLELISM")
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+        try:
+            for _ in range(workers):
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_work, args=(reader, theirs, os.getpid()), daemon=True)  # type: ignore[attr-defined]
+                process.start()
+                theirs.close()
+                self.pipes.append(ours)
+                self.processes.append(process)
+        finally:
+            if before is None:
+                del os.environ["TOKENIZERS_PARALLELISM"]
+            else:
+                os.environ["TOKENIZERS_PARALLELISM"] = before
+
+    def run(self, draws: Iterator[Draw]) -> Iterator[tuple[Draw, Result]]:
+        """Keep every worker ``CHUNKS_AHEAD`` chunks ahead and take results in order."""
+        asked: deque[tuple[int, list[Draw]]] = deque()
+        number = 0
+        while True:
+            while len(asked) < CHUNKS_AHEAD * len(self.pipes):
+                chunk = [draw for draw, _ in zip(draws, range(CHUNK_ROWS), strict=False)]
+                if not chunk:
+                    break
+                worker = number % len(self.pipes)
+                self.pipes[worker].send(chunk)
+                asked.append((worker, chunk))
+                number += 1
+            if not asked:
+                return
+            worker, chunk = asked.popleft()
+            yield from zip(chunk, self._receive(worker), strict=True)
+
+    def _receive(self, worker: int) -> Sequence[Result]:
+        try:
+            results = self.pipes[worker].recv()
+        except (EOFError, ConnectionResetError) as error:
+            self.processes[worker].join(timeout=1)
+            code = self.processes[worker].exitcode
+            raise RuntimeError(f"loader worker {worker} ended with exit code {code}; was it killed for memory?") from error
+        if isinstance(results, str):
+            raise RuntimeError(f"a loader worker failed:\n{results}")
+        return results  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """End the processes."""
+        for pipe in self.pipes:
+            pipe.close()
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.join()
+
+
+def _work(reader: RowReader, pipe: Connection, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)
+    while True:
+        while not pipe.poll(5.0):
+            if os.getppid() != parent:
+                return
+        try:
+            chunk = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        try:
+            answer: Any = [reader(draw) for draw in chunk]
+        except Exception:  # noqa: BLE001  (a worker hands any failure to the main process, which raises it)
+            answer = traceback.format_exc()
+        try:
+            pipe.send(answer)
+        except (BrokenPipeError, ConnectionResetError):
+            return
