@@ -97,9 +97,7 @@ def load_plan(directory: str | Path) -> InferPlan:
         raise CheckpointError(f"`{directory / PLAN}` is not a plan that this version reads: {error}") from error
 
 
-def load_checkpoint(
-    directory: str | Path, *, catalog: Catalog | None = None, device: torch.device | str = "cpu"
-) -> Checkpoint:
+def load_checkpoint(directory: str | Path, *, catalog: Catalog | None = None, device: torch.device | str = "cpu") -> Checkpoint:
     """Load a checkpoint.
 
     Raises CheckpointError where there is none, or where weights are missing, unexpected or of another shape (all listed).

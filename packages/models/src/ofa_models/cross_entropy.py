@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ofa_models.functional import apply
+
 CHUNK_LOGITS = 1 << 21
 """Most logits that exist at once (8 MB in float32)."""
 
@@ -61,7 +63,7 @@ def cross_entropy(
         raise ValueError(f"a label lies outside the {weight.shape[0]} ids that may be answered")
     targets = _Targets(label_smoothing=label_smoothing, sigma=sigma, with_gradient=torch.is_grad_enabled())
     with torch.autocast(hidden.device.type, enabled=False):
-        return cast(tuple[Tensor, Tensor], _ChunkedCrossEntropy.apply(hidden, weight, labels, scale, targets))
+        return cast(tuple[Tensor, Tensor], apply(_ChunkedCrossEntropy, hidden, weight, labels, scale, targets))
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -75,8 +77,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         want_hidden, want_weight = (targets.with_gradient and needed for needed in ctx.needs_input_grad[:2])
         grad_hidden = torch.empty_like(hidden) if want_hidden else None
         grad_weight = torch.zeros_like(weight) if want_weight else None
-        for rows in torch.arange(labels.shape[0]).split(max(1, CHUNK_LOGITS // weight.shape[0])):
-            chunk = slice(int(rows[0]), int(rows[-1]) + 1)
+        step = max(1, CHUNK_LOGITS // weight.shape[0])
+        for first in range(0, labels.shape[0], step):
+            chunk = slice(first, first + step)
             hidden_CD = hidden[chunk]
             logits_CV = (hidden_CD @ matrix_VD.T).to(wide)
             losses[chunk] = _losses_into_gradient(logits_CV, labels[chunk], targets)
@@ -93,7 +96,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return (losses * scale.to(wide)).sum(), losses
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc, untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         grad_hidden, grad_weight = ctx.saved_tensors
         if grad is None:

@@ -26,6 +26,11 @@ def compute_dtype(x: Tensor) -> torch.dtype:
     return x.dtype
 
 
+def apply(function: type[torch.autograd.Function], *arguments: object) -> Any:
+    """``function.apply``, which has no types of its own."""
+    return function.apply(*arguments)  # type: ignore[no-untyped-call]
+
+
 def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
@@ -41,10 +46,11 @@ class _RmsNorm(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc, untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         y, inverse = ctx.saved_tensors
-        return _rms_backward(grad.to(inverse.dtype), y.to(inverse.dtype)).mul_(inverse).to(ctx.dtype), None
+        grad_x: Tensor = _rms_backward(grad.to(inverse.dtype), y.to(inverse.dtype)).mul_(inverse)
+        return grad_x.to(cast(torch.dtype, ctx.dtype)), None
 
 
 def _inverse_rms(x: Tensor) -> Tensor:
@@ -64,7 +70,7 @@ def rms_norm(x: Tensor) -> Tensor:
     >>> rms_norm(torch.tensor([[3.0, -3.0]]))
     tensor([[ 1., -1.]])
     """
-    return cast(Tensor, _RmsNorm.apply(x, compute_dtype(x)))
+    return cast(Tensor, apply(_RmsNorm, x, compute_dtype(x)))
 
 
 class _SplitHeads(torch.autograd.Function):
@@ -72,23 +78,25 @@ class _SplitHeads(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, cis: Tensor | None, shape: tuple[int, int, int]) -> tuple[Tensor, ...]:
         num_sections, num_normed, num_heads = shape
         split = num_normed * num_heads
-        heads = x.view(x.shape[0], num_sections * num_heads, -1)
+        num_parts = num_sections * num_heads
+        heads = x.view(x.shape[0], num_parts, x.shape[1] // num_parts)
         normed = heads[:, :split].to(_wide(x.dtype))
         inverse = _inverse_rms(normed)
         rotated = _rotate(normed, cis).mul(inverse).to(x.dtype)
         ctx.save_for_backward(rotated, inverse, cis)
         ctx.split = split
-        return tuple(part.contiguous() for part in (*rotated.split(num_heads, 1), *heads[:, split:].split(num_heads, 1)))
+        parts = (*torch.split(rotated, num_heads, 1), *torch.split(heads[:, split:], num_heads, 1))
+        return tuple(part.contiguous() for part in parts)
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc, untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         rotated, inverse, cis = ctx.saved_tensors
         grad = torch.cat(grads, 1)
         split = ctx.split
         wide = _rms_backward(grad[:, :split].to(inverse.dtype), rotated.to(inverse.dtype)).mul_(inverse)
         grad[:, :split] = _rotate(wide, None if cis is None else cis.conj())
-        return grad.view(grad.shape[0], -1), None, None
+        return grad.flatten(1), None, None
 
 
 def _rotate(x: Tensor, cis: Tensor | None) -> Tensor:
@@ -105,7 +113,7 @@ def split_heads(x: Tensor, cis: Tensor | None, *, sections: str, num_heads: int)
     x: ``[T, len(sections) · N · H]``. sections: ``"qkv"``, ``"q"`` or ``"kv"``, in that order along the channels.
     cis: complex ``[T, H/2]``, or None for no rotation. Returns one ``[T, N, H]`` a section, in the dtype of x.
     """
-    return cast(tuple[Tensor, ...], _SplitHeads.apply(x, cis, (len(sections), len(sections.replace("v", "")), num_heads)))
+    return cast(tuple[Tensor, ...], apply(_SplitHeads, x, cis, (len(sections), len(sections.replace("v", "")), num_heads)))
 
 
 class _GatedSilu(torch.autograd.Function):
@@ -116,7 +124,7 @@ class _GatedSilu(torch.autograd.Function):
         return F.silu(gate).mul_(up)
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc, untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         gate, up = x.chunk(2, -1)
@@ -128,4 +136,4 @@ class _GatedSilu(torch.autograd.Function):
 
 def gated_silu(x: Tensor) -> Tensor:
     """``[..., 2M]`` → silu(first half) · second half, ``[..., M]``."""
-    return cast(Tensor, _GatedSilu.apply(x))
+    return cast(Tensor, apply(_GatedSilu, x))

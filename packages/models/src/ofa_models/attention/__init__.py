@@ -1,8 +1,8 @@
 """Attention on packed tokens: a kernel and its mask are one object, made once per batch and shared by all layers.
 
-    reference.py   plain softmax in float32, row by row: what every other kernel equals
-    rowwise.py     ``sdpa``: rows of nearly equal length together; products where short, SDPA where long
-    xformers.py    ``xformers``: memory-efficient kernels of CUDA under ``BlockDiagonalMask``
+reference.py   plain softmax in float32, row by row: what every other kernel equals
+rowwise.py     ``sdpa``: rows of nearly equal length together; products where short, SDPA where long
+xformers.py    ``xformers``: memory-efficient kernels of CUDA under ``BlockDiagonalMask``
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Who attends to whom, on packed tokens.
 
-    # R rows, T packed query tokens, S packed key tokens
+# R rows, T packed query tokens, S packed key tokens
 """
 
 from __future__ import annotations

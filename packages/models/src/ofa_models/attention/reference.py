@@ -1,6 +1,6 @@
 """The kernel that all others equal: one row at a time, plain softmax in float32 (float64 for float64).
 
-    # R rows, T packed query tokens, S packed key tokens, N heads, H head width
+# R rows, T packed query tokens, S packed key tokens, N heads, H head width
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ class ReferenceAttention:
     def __call__(self, q_TNH: Tensor, k_SNH: Tensor, v_SNH: Tensor) -> Tensor:
         """``[T, N, H]``."""
         q_lengths, k_lengths = self.mask.q_lengths.tolist(), self.mask.k_lengths.tolist()
-        rows = zip(q_TNH.split(q_lengths), k_SNH.split(k_lengths), v_SNH.split(k_lengths), self.mask.causal.tolist(), strict=True)
-        outputs = [attend_row(q, k, v, causal=causal) for q, k, v, causal in rows]
+        q, k, v = torch.split(q_TNH, q_lengths), torch.split(k_SNH, k_lengths), torch.split(v_SNH, k_lengths)
+        rows = zip(q, k, v, self.mask.causal.tolist(), strict=True)
+        outputs = [attend_row(*row, causal=causal) for *row, causal in rows]
         return torch.cat(outputs) if outputs else torch.zeros_like(q_TNH)
 
 
@@ -37,4 +38,5 @@ def attend_row(q_TNH: Tensor, k_SNH: Tensor, v_SNH: Tensor, *, causal: bool) -> 
         scores = q @ k.transpose(1, 2) * q.shape[-1] ** -0.5
         if causal:
             scores = scores.masked_fill(~torch.ones(scores.shape[1:], dtype=torch.bool, device=q.device).tril(), -torch.inf)
-        return (scores.softmax(-1) @ v).transpose(0, 1).to(q_TNH.dtype)
+        out: Tensor = (scores.softmax(-1) @ v).transpose(0, 1)
+        return out.to(q_TNH.dtype)

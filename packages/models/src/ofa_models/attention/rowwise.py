@@ -22,13 +22,14 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ofa_models.attention.mask import RowMask
+from ofa_models.functional import apply
 
 Int64 = NDArray[np.int64]
 
 SHORT_LIMIT = {torch.float32: 200, torch.float64: 200, torch.bfloat16: 600, torch.float16: 600}
 """Longest row, in keys, that plain products win on a CPU (measured; float16 by analogy)."""
 GROUP_COST = 12_000
-"""What one more group costs, in multiply-adds of one head channel pair: about 0.15 ms of calls."""
+"""What one more group costs, in scores (one product of a query and a key of one head): about 0.15 ms of calls."""
 GROUP_SCORES = 1 << 20
 """Most scores of one group: keeps a group inside the processor's cache."""
 
@@ -62,7 +63,7 @@ class RowwiseAttention:
     def __call__(self, q_TNH: Tensor, k_SNH: Tensor, v_SNH: Tensor) -> Tensor:
         """``[T, N, H]``."""
         with torch.autocast(q_TNH.device.type, enabled=False):
-            out = cast(Tensor, _ShortAttention.apply(q_TNH, k_SNH, v_SNH, self._short))
+            out = cast(Tensor, apply(_ShortAttention, q_TNH, k_SNH, v_SNH, self._short))
         if not self._long:
             return out
         parts = [group.attend(q_TNH, k_SNH, v_SNH) for group in self._long]
@@ -202,7 +203,7 @@ class _ShortAttention(torch.autograd.Function):
         return out.index_select(0, plan.q_back).view(q_TNH.shape)
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc, untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_TNH: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q_PH, k_PH, v_PH, *probabilities = ctx.saved_tensors
         plan: _ShortPlan = ctx.plan
@@ -256,7 +257,7 @@ class _LongGroup:
     def attend(self, q_TNH: Tensor, k_SNH: Tensor, v_SNH: Tensor) -> Tensor:
         """``[G · Q, N, H]``."""
         q, k, v = (
-            x.index_select(0, index.flatten()).unflatten(0, index.shape).transpose(1, 2)
+            x.index_select(0, index.flatten()).view(*index.shape, *x.shape[1:]).transpose(1, 2)
             for x, index in ((q_TNH, self.q_index), (k_SNH, self.k_index), (v_SNH, self.k_index))
         )
         return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal).transpose(1, 2).flatten(0, 1)

@@ -59,7 +59,7 @@ class XformersAttention:
         out = None
         for call in self.calls:
             q, k, v = _inputs(call, q_TNH, k_SNH, v_SNH)
-            part = self._fmha.memory_efficient_attention(q, k, v, attn_bias=call.bias)[0]
+            part: Tensor = self._fmha.memory_efficient_attention(q, k, v, attn_bias=call.bias)[0]
             if call.q_index is None:
                 return part
             out = (torch.zeros_like(q_TNH) if out is None else out).index_copy(0, call.q_index, part)

@@ -1,6 +1,7 @@
 """Incremental decoding: a dense preallocated cache, tokens appended to it, tree nodes beside it.
 
-    # N = R rows · C copies lanes, K new tokens of a lane, P places of the cache, S longest memory, D model width, h heads, H head width
+    # N = R rows · C copies lanes, K new tokens of a lane, P places of the cache, S longest memory
+    # D model width, h heads, H head width
     # M tree nodes of a call, W nodes written so far, A ancestors of a node, B most nodes of one lane
 
 A lane's keys lie at places 0 .. length - 1; place ``capacity`` takes what must not be kept. Cross keys are computed once
@@ -107,16 +108,16 @@ def extend(model: Generalist, cache: Cache, embedded: Tensor, coordinates: Tenso
     x = model.enter(embedded).flatten(0, 1)
     for layer, store in zip(_layers(model), cache.layers, strict=True):
         q, k, v = layer.self_attention.project(x, cis)
-        store.keys[lane, place] = k.unflatten(0, (N, K)).to(store.keys.dtype)
-        store.values[lane, place] = v.unflatten(0, (N, K)).to(store.values.dtype)
-        seen = _attend(q.unflatten(0, (N, K)), store.keys[:, :span], store.values[:, :span], visible)
+        store.keys[lane, place] = k.view(N, K, *k.shape[1:]).to(store.keys.dtype)
+        store.values[lane, place] = v.view(N, K, *v.shape[1:]).to(store.values.dtype)
+        seen = _attend(q.view(N, K, *q.shape[1:]), store.keys[:, :span], store.values[:, :span], visible)
         x = x + _write(seen.flatten(0, 1), layer.self_attention)
-        q = layer.cross_attention.queries(x).unflatten(0, (-1, cache.copies * K))
+        q = layer.cross_attention.queries(x).view(N // cache.copies, cache.copies * K, *q.shape[1:])
         seen = _attend(q, store.memory_keys, store.memory_values, cache.memory_visible[:, None])
         x = x + _write(seen.flatten(0, 1), layer.cross_attention)
         x = x + layer.mlp(x)
     cache.lengths = after
-    return model.finish(x).unflatten(0, (N, K))
+    return model.finish(x).view(N, K, x.shape[-1])
 
 
 def extend_nodes(

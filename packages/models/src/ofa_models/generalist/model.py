@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from ofa_instruction import Catalog, default_catalog
@@ -23,7 +24,7 @@ from ofa_modalities.batch import PackedBatch, SegmentColumn, Side, Stream
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofa_models.adaptors.base import Adaptor
+from ofa_models.adaptors.base import Adaptor, FrameAdaptor
 from ofa_models.attention import PackedAttention, RowMask, make_attention
 from ofa_models.backend import DecoderState, FrameOutput, Memory
 from ofa_models.functional import compute_dtype, rms_norm
@@ -110,8 +111,7 @@ class Generalist(nn.Module):
         module = self._adaptor(adaptor)
         if not hasattr(module, "read"):
             raise ValueError(f"the adaptor `{adaptor}` cannot stand on the target side: it has no `read`")
-        output: FrameOutput = module.read(hidden)
-        return output
+        return cast(FrameAdaptor, module).read(hidden)
 
     def embed_ids(self, ids: Tensor) -> Tensor:
         """int64 ``[...]`` → ``[..., D]``."""
@@ -159,9 +159,7 @@ class Generalist(nn.Module):
     def _adaptor(self, name: str) -> Adaptor:
         if name not in self.adaptors:
             raise ValueError(f"the model has no stream `{name}`; it has {', '.join(f'`{known}`' for known in self.adaptors)}")
-        module = self.adaptors[name]
-        assert isinstance(module, nn.Module)
-        return module  # type: ignore[return-value]
+        return cast(Adaptor, self.adaptors[name])
 
     def enter(self, x: Tensor) -> Tensor:
         """Embedded tokens to the first residual states, any leading shape: every stream starts at the same size."""
@@ -208,7 +206,7 @@ def _seeded(seed: int, name: str) -> Iterator[None]:
     """Inside, the global generator is seeded by seed and name; outside, it is as it was."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        torch.random.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
         yield
 
 
