@@ -152,6 +152,10 @@ class TaskEncoder:
         """The compiled instruction of a task."""
         return self._programs[self.task_number(task)][alternative].plan
 
+    def program(self, task: int | str, alternative: int = 0) -> Program:
+        """A task's instruction with every slot resolved: what generation walks."""
+        return self._programs[self.task_number(task)][alternative]
+
     def line(self, task: int | str, slot: SlotPlan) -> int:
         """Line of a slot in the slot table."""
         return self._lines[slot_key(self.task_names[self.task_number(task)], slot)]
