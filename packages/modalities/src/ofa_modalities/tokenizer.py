@@ -4,7 +4,8 @@ A run trains a byte-level BPE on its own texts, so that every text can be spelle
 ``tokenizer.json`` (WordPiece, SentencePiece, ...) can be loaded in its place. Texts are stripped; a byte-level BPE
 puts a blank before the first word, so that ``cat`` is one token at a start and inside.
 
-A spelling of a special token inside a text is plain text, never the special token.
+The spelling of a special token inside a text is split like any other text; whatever a loaded tokenizer makes of it, it stays
+an id of the text block and never becomes a control token of the vocabulary.
 """
 
 from __future__ import annotations
