@@ -49,8 +49,8 @@ class _RmsNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         y, inverse = ctx.saved_tensors
-        grad_x: Tensor = _rms_backward(grad.to(inverse.dtype), y.to(inverse.dtype)).mul_(inverse)
-        return grad_x.to(cast(torch.dtype, ctx.dtype)), None
+        grad_x = _rms_backward(grad.to(inverse.dtype), y.to(inverse.dtype)).mul_(inverse)
+        return cast(Tensor, grad_x.to(ctx.dtype)), None
 
 
 def _inverse_rms(x: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ def _rotate(x: Tensor, cis: Tensor | None) -> Tensor:
     """Turn pairs of neighbouring channels by the angles of ``cis`` ``[T, H/2]`` (complex); None: leave them."""
     if cis is None:
         return x
-    pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
+    pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], x.shape[-1] // 2, 2))
     return torch.view_as_real(pairs * cis[:, None]).flatten(-2)
 
 

@@ -192,7 +192,8 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
 
 def _scores(q: Tensor, k: Tensor) -> Tensor:
     """q ``[B, Q, h, H]``, k ``[B, P, h, H]`` → ``[B, h, Q, P]``."""
-    return torch.matmul(q.transpose(1, 2), k.permute(0, 2, 3, 1)).to(_wide_dtype(q)) * q.shape[-1] ** -0.5
+    scores = torch.matmul(q.transpose(1, 2), k.permute(0, 2, 3, 1)).to(_wide_dtype(q))
+    return scores.mul_(q.shape[-1] ** -0.5)
 
 
 def _mix(p: Tensor, v: Tensor) -> Tensor:
