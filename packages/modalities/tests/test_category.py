@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from ofa_modalities import SampleError
 
-SETS = {"one": {"kind": ("cat", "dog", "old owl")}, "two": {"kind": ("1", "2")}, "same": {"kind": ("cat", "dog", "old owl")}}
+LABELS = ("cat", "dog", "old owl")
+SETS: dict[str, dict[str, tuple[str, ...]]] = {"one": {"kind": LABELS}, "two": {"kind": ("1", "2")}, "same": {"kind": LABELS}}
+    "one": {"kind": ("cat", "dog", "old owl")},
+    "two": {"kind": ("1", "2")},
+    "same": {"kind": ("cat", "dog", "old owl")},
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,5 +54,5 @@ def test_equal_sets_share_a_block_and_others_do_not(run: Any) -> None:
 def test_the_rule_is_one_token_of_the_block(run: Any) -> None:
     rule = run.encoder.rule(run.encoder.line("one", run.tasks[0].instructions[0].target[0]))
     assert rule.length == 1
-    assert rule.answers == SETS["one"]["kind"]
+    assert rule.answers == LABELS
     assert set(rule.tree.token[1:]) == set(run.vocabulary.block(rule.blocks[0]))

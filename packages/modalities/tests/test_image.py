@@ -197,11 +197,7 @@ def test_the_grid_is_within_its_limits_and_near_the_aspect_ratio(width: int, hei
 def test_grids_of_known_pictures() -> None:
     assert patch_grid(64, 64, 8, 64) == (8, 8)
     assert patch_grid(32, 32, 8, 64) == (4, 4)
-    assert (
-        patch_grid(4000, 2000, 8, 64) == (5, 11)
-        or patch_grid(4000, 2000, 8, 64) == (6, 11)
-        or patch_grid(4000, 2000, 8, 64) == (5, 10)
-    )
+    assert patch_grid(4000, 2000, 8, 64) == (5, 11)
     assert patch_grid(1, 5000, 8, 64) == (64, 1)
     assert patch_grid(3, 3, 8, 64) == (1, 1)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +68,7 @@ def _coordinates(segments: tuple[Any, ...]) -> list[tuple[int, int, int]]:
         else:
             rows, columns = segment.layout
             places = [(start, start + r, start + c) for r in range(rows) for c in range(columns)]
-        found += places  # type: ignore[arg-type]
+        found += places
         start = 1 + max(max(place) for place in places)
     return found
 
@@ -189,7 +190,7 @@ def test_batches_keep_the_order_and_the_budget(run: Any, texts: list[str], budge
     kept = [example.address for batch in batches for example in batch]
     assert kept == [example.address for example in examples if example.num_tokens <= budget]
     assert dropped == [example.address for example in examples if example.num_tokens > budget]
-    for one, two in zip(batches, batches[1:], strict=False):
+    for one, two in itertools.pairwise(batches):
         assert sum(example.num_tokens for example in one) + two[0].num_tokens > budget
 
 

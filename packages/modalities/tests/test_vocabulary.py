@@ -33,7 +33,7 @@ def test_another_tokenizer_is_refused() -> None:
 
 
 def test_unknown_names_say_what_there_is() -> None:
-    with pytest.raises(KeyError, match="no block `codes`.*bin"):
+    with pytest.raises(KeyError, match=r"no block `codes`.*bin"):
         VOCABULARY.block("codes")
     with pytest.raises(KeyError, match="begin:TEXT"):
         VOCABULARY.id("begin:IMAGE")
@@ -44,7 +44,7 @@ def test_only_mask_becomes_a_control_token(pieces: list[str]) -> None:
     text = "".join(pieces)
     ids = VOCABULARY.tokenizer.encode(text)
     assert ids.count(VOCABULARY.id("mask")) == text.count("<mask>")
-    assert {name for name in VOCABULARY.block_of([i for i in ids if i != VOCABULARY.id("mask")])} <= {"text"}
+    assert set(VOCABULARY.block_of([i for i in ids if i != VOCABULARY.id("mask")])) <= {"text"}
 
 
 def test_mask_is_written_with_single_blanks() -> None:
