@@ -138,4 +138,4 @@ def test_learnt_asks_for_the_whole_interval_and_enough_rows() -> None:
 
 def test_results_are_json_with_nothing_but_numbers_and_words(result: DemoResult) -> None:
     data = json.loads(result.model_dump_json())
-    assert data["tasks"][0]["more"] == [{"name": "iou", "value": 0.6}]
+    assert data["tasks"][0]["more"] == [{"name": "iou", "value": 0.6, "baseline": None}]

@@ -49,7 +49,8 @@ def table_rows(result: DemoResult) -> list[tuple[str, ...]]:
 
 
 def _more(task: TaskFigures) -> str:
-    return " · ".join(f"{figure.name} {figure.value:.3f}" for figure in task.more)
+    baselines = [f" ({figure.baseline:.3f})" if figure.baseline is not None else "" for figure in task.more]
+    return " · ".join(f"{figure.name} {figure.value:.3f}{base}" for figure, base in zip(task.more, baselines, strict=True))
 
 
 def write_report(result: DemoResult, pictures: Mapping[str, Image.Image], folder: Path) -> Path:

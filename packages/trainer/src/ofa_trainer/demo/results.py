@@ -9,10 +9,11 @@ Box = tuple[float, float, float, float]
 
 
 class Figure(Plan):
-    """A number with its name."""
+    """A number with its name, and what the baseline reaches there."""
 
     name: str
     value: float
+    baseline: float | None = None
 
 
 class TaskFigures(Plan):

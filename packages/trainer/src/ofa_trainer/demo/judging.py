@@ -1,0 +1,207 @@
+"""Judging the demo: held-out rows and answers in, figures beside their baselines out.
+
+    # R held-out rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ofa_instruction.specs import MetricSpec
+from PIL import Image
+
+from ofa_trainer.demo import baselines, recipe
+from ofa_trainer.demo.recipe import DemoTask
+from ofa_trainer.demo.results import Answer, Box, Figure, TaskFigures
+from ofa_trainer.metrics.boxes import row_ious
+from ofa_trainer.metrics.infilling import masked_words, restored_words
+from ofa_trainer.metrics.metric import Judged, Scores
+from ofa_trainer.metrics.specs import EXACT_MATCH, IOU, METRICS, RougeOptions
+from ofa_trainer.metrics.text import rouge_l
+from ofa_trainer.source import Source
+
+_METRICS: Mapping[str, MetricSpec] = {spec.name: spec for spec in METRICS}
+_METRIC_TITLES: Mapping[str, str] = {EXACT_MATCH.name: "exact match", IOU.name: "mean IoU"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredRow:
+    """A held-out row: where it lies, its raw values, what was answered and what was right."""
+
+    address: str
+    row: Mapping[str, object]
+    judged: Judged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """answers: what it says to each of the R rows."""
+
+    name: str
+    answers: Sequence[object]
+
+
+def score(metric: str, rows: Sequence[Judged]) -> Scores:
+    """A built-in metric, with its default options."""
+    spec = _METRICS[metric]
+    scores: Scores = spec.load()(rows, spec.options())
+    return scores
+
+
+def judge(task: DemoTask, train: Source, rows: Sequence[AnsweredRow], split: str) -> TaskFigures:
+    """The task's metric with its interval, its baseline, and what else is worth a line."""
+    judged = [row.judged for row in rows]
+    first, *others = _BASELINES[task.name](train, rows)
+    scores, metric = score(task.metrics[0], judged), task.metrics[0]
+    low, value, high = scores.interval()
+    against = _answering(judged, first.answers)
+    more = [
+        Figure(name=_METRIC_TITLES.get(name, name), value=score(name, judged).value, baseline=score(name, against).value)
+        for name in task.metrics[1:]
+    ]
+    more += [Figure(name=other.name, value=score(metric, _answering(judged, other.answers)).value) for other in others]
+    more += _by_kind(metric, rows, against)
+    return TaskFigures(
+        task=task.name,
+        title=task.title,
+        instruction=task.instruction,
+        split=split,
+        metric=metric,
+        num_rows=len(rows),
+        value=value,
+        low=low,
+        high=high,
+        baseline_name=first.name,
+        baseline=score(metric, against).value,
+        more=tuple(more),
+    )
+
+
+def _answering(judged: Sequence[Judged], answers: Sequence[object]) -> list[Judged]:
+    return [replace(row, answer=answer) for row, answer in zip(judged, answers, strict=True)]
+
+
+def _by_kind(metric: str, rows: Sequence[AnsweredRow], against: Sequence[Judged]) -> list[Figure]:
+    """The metric of each kind of question, where rows have a kind."""
+    kinds = sorted({str(row.row["kind"]) for row in rows if "kind" in row.row})
+    figures = []
+    for kind in kinds:
+        places = [place for place, row in enumerate(rows) if row.row["kind"] == kind]
+        value = score(metric, [rows[place].judged for place in places]).value
+        base = score(metric, [against[place] for place in places]).value
+        figures.append(Figure(name=kind.replace("_", " "), value=value, baseline=base))
+    return figures
+
+
+# Baselines: the first is what must be beaten, the others are printed beside it.
+
+
+def training_rows(train: Source, most: int = recipe.BASELINE_ROWS) -> list[Mapping[str, object]]:
+    """Rows of the first epoch, evenly spread."""
+    step = max(1, len(train) // most)
+    return [train.read(index, 0) for index in range(0, len(train), step)][:most]
+
+
+def _majority(column: str) -> Callable[[Source, Sequence[AnsweredRow]], list[Baseline]]:
+    def baseline(train: Source, rows: Sequence[AnsweredRow]) -> list[Baseline]:
+        answer = baselines.majority(str(row[column]) for row in training_rows(train, len(train)))
+        return [Baseline(name="majority answer", answers=[answer] * len(rows))]
+
+    return baseline
+
+
+def _majority_by_kind(train: Source, rows: Sequence[AnsweredRow]) -> list[Baseline]:
+    seen = [(str(row["kind"]), str(row["answer"])) for row in training_rows(train)]
+    table, otherwise = baselines.majority_by_kind(seen), baselines.majority(answer for _, answer in seen)
+    answers = baselines.answers_by_kind((str(row.row["kind"]) for row in rows), table, otherwise)
+    return [Baseline(name="majority by kind of question", answers=answers)]
+
+
+def _constant_box(train: Source, rows: Sequence[AnsweredRow]) -> list[Baseline]:
+    seen = training_rows(train)
+    boxes = [box for row in seen if (box := _box(row["region"])) is not None]
+    box = baselines.best_constant_box(boxes, size_px=_picture(seen[0]).size)
+    return [Baseline(name="best constant box", answers=[box] * len(rows))]
+
+
+def _summaries(train: Source, rows: Sequence[AnsweredRow]) -> list[Baseline]:
+    words = baselines.frequent_words([str(row["tgt"]) for row in training_rows(train, len(train))])
+    copies = [baselines.lead_words(str(row.row["src"]), recipe.LEAD_WORDS) for row in rows]
+    return [
+        Baseline(name="most frequent words", answers=[words] * len(rows)),
+        Baseline(name=f"first {recipe.LEAD_WORDS} words of the text", answers=copies),
+    ]
+
+
+def _filled_masks(train: Source, rows: Sequence[AnsweredRow]) -> list[Baseline]:
+    word = baselines.most_frequent_word(str(row["sentence"]) for row in training_rows(train, len(train)))
+    answers = [baselines.fill_masks(row.judged.shown or "", word) for row in rows]
+    return [Baseline(name=f"“{word}” for every mask", answers=answers)]
+
+
+_BASELINES: Mapping[str, Callable[[Source, Sequence[AnsweredRow]], list[Baseline]]] = {
+    "classify": _majority("label"),
+    "caption": _majority("cap"),
+    "vqa": _majority_by_kind,
+    "ground": _constant_box,
+    "summary": _summaries,
+    "infill": _filled_masks,
+}
+
+
+# Rows that are shown
+
+
+def shown_rows(task: DemoTask, rows: Sequence[AnsweredRow]) -> tuple[list[Answer], dict[str, Image.Image]]:
+    """Cards of the first rows, and their pictures by file name."""
+    cards, pictures = [], {}
+    for number, row in enumerate(rows[: recipe.SHOWN_ROWS]):
+        name = None
+        if "img" in row.row:
+            name = f"pictures/{task.name}-{number}.png"
+            pictures[name] = _picture(row.row)
+        cards.append(_card(task, row, name))
+    return cards, pictures
+
+
+def _card(task: DemoTask, row: AnsweredRow, picture: str | None) -> Answer:
+    judged = row.judged
+    common = Answer(
+        address=row.address,
+        picture=picture,
+        picture_px=_picture(row.row).size if picture else None,
+        answer=str(judged.answer if judged.answer is not None else ""),
+        truth=str(judged.reference),
+    )
+    match task.name:
+        case "ground":
+            box, true_box = _box(judged.answer), _box(judged.reference)
+            iou = float(row_ious([judged])[0])
+            said, truth = (" ".join(f"{edge:.0f}" for edge in found or ()) for found in (box, true_box))
+            changes = {"question": row.row["cap"], "answer": said, "truth": truth, "box": box, "true_box": true_box}
+            return common.model_copy(update=changes | {"right": iou >= 0.5, "note": f"IoU {iou:.2f}"})
+        case "summary":
+            value = rouge_l([judged], RougeOptions()).value
+            return common.model_copy(update={"question": row.row["src"], "note": f"ROUGE-L {value:.2f}"})
+        case "infill":
+            assert judged.shown is not None
+            hidden = masked_words(judged.shown, common.truth)
+            found = len(restored_words(common.answer, common.truth) & set(hidden))
+            return common.model_copy(update={"question": judged.shown, "note": f"{found} of {len(hidden)} masked words"})
+        case _:
+            right = bool(score(EXACT_MATCH.name, [judged]).value)
+            return common.model_copy(update={"question": row.row.get("question"), "right": right})
+
+
+def _picture(row: Mapping[str, object]) -> Image.Image:
+    picture = row["img"]
+    assert isinstance(picture, Image.Image), "the starter pack's pictures are PIL images"
+    return picture
+
+
+def _box(value: object) -> Box | None:
+    if not isinstance(value, Sequence) or len(value) != 4:
+        return None
+    x1, y1, x2, y2 = (float(edge) for edge in value)
+    return (x1, y1, x2, y2)

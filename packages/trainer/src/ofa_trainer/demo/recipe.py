@@ -1,0 +1,137 @@
+"""Every choice of the demo, named. Chosen on the valid split; the test split is read once, by the demo itself.
+
+Where it starts from: about 200 rows and 11,000 tokens a step, three in ten rows a caption (naming 570 things is the hardest
+task, and the one with the most to remember), scenes composed anew in every epoch, Muon on the matrices of the blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ofa_instruction import CriterionChoice
+from ofa_instruction.plans import Plan
+from ofa_models.plans import GenerationOptions
+
+from ofa_trainer.plans import TrainerOptions
+
+MODEL_SIZE = "tiny"
+MODEL_OVERRIDES: dict[str, object] = {}
+SEED = 0
+
+TRAINING_MINUTES = 5.0
+"""Of training proper; preparing, judging and drawing take the rest of six minutes."""
+BATCH_TOKENS = 11_000
+TOKENIZER_SIZE = 3000
+MUON_LR = 0.02
+ADAMW_LR = 4e-3
+WARMUP_STEPS = 40
+DECAY_SHARE = 0.5
+SUMMARY_TOKENS = 72
+"""Descriptions are cut to so many."""
+MASK_RATIO = 0.2
+COVER_WEIGHT = 2.0
+"""Of the dense term beside the bins of a box."""
+SIGMA_BINS = 1.5
+
+CRITERIA: Mapping[str, Mapping[str, Sequence[CriterionChoice]]] = {
+    "ground": {"region": (("soft_bins", {"sigma_bins": SIGMA_BINS}), ("patch_cover", {"weight": COVER_WEIGHT}))},
+}
+"""By task and target column, losses with other options than the modality's own."""
+
+EVALUATED_ROWS = 300
+"""Of each task; the pack holds fewer held-out drawings."""
+SHOWN_ROWS = 10
+BASELINE_ROWS = 1000
+"""Training rows that a baseline looks at."""
+FIT_ROWS = 2000
+"""Training rows of each task that the tokenizer is trained on; scenes have to be composed for it."""
+LEAD_WORDS = 10
+GENERATION = GenerationOptions(strategy="greedy")
+
+
+class DemoTask(Plan):
+    """One of the six: what it is called, the line that states it, and its part of the rows of a step."""
+
+    name: str
+    title: str
+    instruction: str
+    target: str
+    """The column that is answered."""
+    metrics: tuple[str, ...]
+    """The first decides whether the task has been learnt."""
+    rows_per_step: float
+
+
+DEMO_TASKS: tuple[DemoTask, ...] = (
+    DemoTask(
+        name="classify",
+        title="Image classification",
+        instruction="[IMAGE:img] which category does the image show? -> [TEXT:label,closed_set]",
+        target="label",
+        metrics=("accuracy",),
+        rows_per_step=24,
+    ),
+    DemoTask(
+        name="caption",
+        title="Image captioning",
+        instruction="[IMAGE:img] what does the image describe? -> [TEXT:cap]",
+        target="cap",
+        metrics=("token_f1", "exact_match"),
+        rows_per_step=56,
+    ),
+    DemoTask(
+        name="vqa",
+        title="Visual question answering",
+        instruction="[IMAGE:img] [TEXT:question] -> [TEXT:answer,closed_set]",
+        target="answer",
+        metrics=("accuracy",),
+        rows_per_step=26,
+    ),
+    DemoTask(
+        name="ground",
+        title="Visual grounding",
+        instruction='[IMAGE:img] which region does the text " [TEXT:cap] " describe? -> [BOX:region]',
+        target="region",
+        metrics=("iou_acc", "iou"),
+        rows_per_step=20,
+    ),
+    DemoTask(
+        name="summary",
+        title="Summarisation",
+        instruction=(
+            f'what is the summary of article " [TEXT:src,uncased,max_length={SUMMARY_TOKENS}] "? -> [TEXT:tgt,uncased,max_length=24]'
+        ),
+        target="tgt",
+        metrics=("rouge_l",),
+        rows_per_step=36,
+    ),
+    DemoTask(
+        name="infill",
+        title="Text infilling",
+        instruction=(
+            f'what is the complete text of " [TEXT:sentence,mask_ratio={MASK_RATIO},uncased] "? -> '
+            "[TEXT:sentence,uncased,max_length=64]"
+        ),
+        target="sentence",
+        metrics=("masked_word_accuracy",),
+        rows_per_step=36,
+    ),
+)
+
+
+def trainer_options(*, minutes: float | None, steps: int | None, seed: int) -> TrainerOptions:
+    """How the demo trains. ``steps``: so many; else as many as fit into ``minutes``, set once from the measured speed."""
+    return TrainerOptions(
+        steps=steps,
+        minutes=None if steps is not None else minutes,
+        batch_tokens=BATCH_TOKENS,
+        optimizer="muon",
+        muon_lr=MUON_LR,
+        adamw_lr=ADAMW_LR,
+        warmup_steps=WARMUP_STEPS,
+        decay_share=DECAY_SHARE,
+        tokenizer_size=TOKENIZER_SIZE,
+        fit_rows=FIT_ROWS,
+        seed=seed,
+        valid_metrics=False,
+    )
