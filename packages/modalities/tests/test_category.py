@@ -9,10 +9,6 @@ from ofa_modalities import SampleError
 
 LABELS = ("cat", "dog", "old owl")
 SETS: dict[str, dict[str, tuple[str, ...]]] = {"one": {"kind": LABELS}, "two": {"kind": ("1", "2")}, "same": {"kind": LABELS}}
-    "one": {"kind": ("cat", "dog", "old owl")},
-    "two": {"kind": ("1", "2")},
-    "same": {"kind": ("cat", "dog", "old owl")},
-}
 
 
 @pytest.fixture(scope="module")
