@@ -2,9 +2,34 @@
 
 demo/
   recipe.py      every choice, named
+  run.py         data, model, training, answers to held-out rows
+  judging.py     figures of the answers, beside their baselines
   baselines.py   what a model must beat: answers that look at the training set alone
-  run.py         data, model, training, judgement, answers
   results.py     what a run found, as plans (``results.json``)
   report.py      the terminal's table and the ``demo/`` folder
   page.html      the page's frame
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ofa_trainer.demo.report import TABLE_HEADER, table_rows
+    from ofa_trainer.demo.results import DemoResult
+    from ofa_trainer.demo.run import run_demo
+
+_HOMES = {"TABLE_HEADER": "report", "table_rows": "report", "DemoResult": "results", "run_demo": "run"}
+
+__all__ = ["TABLE_HEADER", "DemoResult", "run_demo", "table_rows"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,6 +1,6 @@
 """Judging the demo: held-out rows and answers in, figures beside their baselines out.
 
-    # R held-out rows
+# R held-out rows
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ task, and the one with the most to remember), scenes composed anew in every epoc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ofa_instruction import CriterionChoice
 from ofa_instruction.plans import Plan
@@ -15,7 +16,7 @@ from ofa_models.plans import GenerationOptions
 from ofa_trainer.plans import TrainerOptions
 
 MODEL_SIZE = "tiny"
-MODEL_OVERRIDES: dict[str, object] = {}
+MODEL_OVERRIDES: dict[str, Any] = {}
 SEED = 0
 
 TRAINING_MINUTES = 5.0
@@ -37,6 +38,13 @@ CRITERIA: Mapping[str, Mapping[str, Sequence[CriterionChoice]]] = {
     "ground": {"region": (("soft_bins", {"sigma_bins": SIGMA_BINS}), ("patch_cover", {"weight": COVER_WEIGHT}))},
 }
 """By task and target column, losses with other options than the modality's own."""
+
+PLAIN_ANSWERS = (
+    *("yes", "no"),
+    *("one", "two", "three", "four"),
+    *("top left", "top right", "bottom left", "bottom right"),
+)
+"""What a question about a scene is answered with beside the names and the categories of things."""
 
 EVALUATED_ROWS = 300
 """Of each task; the pack holds fewer held-out drawings."""
@@ -99,7 +107,8 @@ DEMO_TASKS: tuple[DemoTask, ...] = (
         name="summary",
         title="Summarisation",
         instruction=(
-            f'what is the summary of article " [TEXT:src,uncased,max_length={SUMMARY_TOKENS}] "? -> [TEXT:tgt,uncased,max_length=24]'
+            f'what is the summary of article " [TEXT:src,uncased,max_length={SUMMARY_TOKENS}] "? -> '
+            "[TEXT:tgt,uncased,max_length=24]"
         ),
         target="tgt",
         metrics=("rouge_l",),

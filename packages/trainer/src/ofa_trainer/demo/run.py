@@ -1,27 +1,40 @@
 """The demo, start to end: six tasks, one model, a table and a page.
 
-    demo_tasks ─▶ Trainer.fit ─▶ save ─▶ answer held-out rows ─▶ judge beside baselines ─▶ page
+demo_tasks ─▶ Trainer.fit ─▶ save ─▶ answer held-out rows ─▶ judge beside baselines ─▶ page
 """
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from ofa_instruction.plans import SlotPlan
+from ofa_modalities.segment import Example
+from ofa_models.session import Session
 from ofa_models.zoo import GeneralistModel
+from PIL import Image
 
 from ofa_trainer.demo import recipe
 from ofa_trainer.demo.judging import AnsweredRow, judge, shown_rows
+from ofa_trainer.demo.recipe import DemoTask
 from ofa_trainer.demo.report import write_report
-from ofa_trainer.demo.results import CurvePoint, DemoResult
+from ofa_trainer.demo.results import Answer, CurvePoint, DemoResult, TaskFigures
+from ofa_trainer.metrics.metric import Judged
+from ofa_trainer.mixture import row_rng
 from ofa_trainer.reporting.events import Event, Reporter, StepDone
-from ofa_trainer.starter import starter_closed_set, starter_source
+from ofa_trainer.source import Source
+from ofa_trainer.starter import starter_source
+from ofa_trainer.starter._pack import drawings, sprites
 from ofa_trainer.task import Task
-from ofa_trainer.trainer import Trained, Trainer
+from ofa_trainer.trainer import Trainer
 
 HeldOut = Literal["valid", "test"]
+
+CHECKPOINT = "checkpoint"
+PAGE = "demo"
 
 
 class CurveReporter:
@@ -44,19 +57,133 @@ class CurveReporter:
         """Nothing to give back."""
 
 
+def run_demo(
+    output: Path,
+    *,
+    minutes: float = recipe.TRAINING_MINUTES,
+    steps: int | None = None,
+    seed: int = recipe.SEED,
+    split: HeldOut = "test",
+    rows: int = recipe.EVALUATED_ROWS,
+    size: str = recipe.MODEL_SIZE,
+    reporters: Sequence[Reporter] = (),
+) -> DemoResult:
+    """Train, save ``output/checkpoint``, judge held-out rows, and write ``output/demo/index.html``.
+
+    minutes: of training. steps: so many instead. split: ``valid`` while choosing, ``test`` once at the end. rows: held-out rows
+    of each task, the first of the split. reporters: told what happens while it trains.
+    """
+    curves = CurveReporter()
+    tasks = demo_tasks(seed)
+    trainer = Trainer(
+        recipe.trainer_options(minutes=minutes, steps=steps, seed=seed),
+        reporters=(*reporters, curves),
+        generation=recipe.GENERATION,
+    )
+    trained = trainer.fit(GeneralistModel(size, **recipe.MODEL_OVERRIDES), tasks)
+    checkpoint = output / CHECKPOINT
+    if checkpoint.exists():
+        shutil.rmtree(checkpoint)
+    trained.save(checkpoint)
+    started = time.perf_counter()
+    figures, answers, pictures = judge_tasks(trained.session(), seed=seed, split=split, rows=rows)
+    result = DemoResult(
+        model=size,
+        num_parameters=sum(parameter.numel() for parameter in trained.model.parameters()),
+        steps=trained.state.step,
+        training_s=trained.state.elapsed_s or curves.elapsed_s,
+        evaluation_s=time.perf_counter() - started,
+        seed=seed,
+        tokens_per_s=curves.tokens / max(curves.elapsed_s, 1e-9),
+        split=split,
+        tasks=tuple(figures),
+        answers={task: tuple(cards) for task, cards in answers.items()},
+        curves={task.name: tuple(curves.curves.get(task.name, ())) for task in recipe.DEMO_TASKS},
+        checkpoint=CHECKPOINT,
+    )
+    write_report(result, pictures, output / PAGE)
+    return result
+
+
 def demo_tasks(seed: int = recipe.SEED) -> list[Task]:
-    """The six tasks on the starter pack. There is no validation during training: the budget is for learning."""
+    """The six tasks on the starter pack, without validation during training: the budget is for learning."""
     return [
         Task(
             task.name,
             task.instruction,
             train=starter_source(task.name, "train", seed),
-            valid=starter_source(task.name, "valid"),
+            valid=False,
             test=starter_source(task.name, "test"),
-            closed_sets={},
+            closed_sets=closed_sets(task.name),
             metrics=task.metrics,
+            criteria=recipe.CRITERIA.get(task.name, {}),
             weight=task.rows_per_step,
-            criteria=dict(recipe.CRITERIA.get(task.name, {})),
         )
         for task in recipe.DEMO_TASKS
     ]
+
+
+def closed_sets(task: str) -> dict[str, tuple[str, ...]]:
+    """Candidates by column: what the pack says of itself, so that no scene has to be composed to find them."""
+    match task:
+        case "classify":
+            return {"label": tuple(sorted({drawing.category for drawing in drawings()}))}
+        case "vqa":
+            things = {word for styles in sprites() for word in (styles[0].name, styles[0].category)}
+            return {"answer": tuple(sorted({*things, *recipe.PLAIN_ANSWERS}))}
+        case _:
+            return {}
+
+
+def judge_tasks(
+    session: Session, *, seed: int, split: HeldOut, rows: int
+) -> tuple[list[TaskFigures], dict[str, list[Answer]], dict[str, Image.Image]]:
+    """Figures of all tasks, cards by task, pictures by file name."""
+    figures: list[TaskFigures] = []
+    cards: dict[str, list[Answer]] = {}
+    pictures: dict[str, Image.Image] = {}
+    for task in recipe.DEMO_TASKS:
+        answered = answer_rows(session, task, starter_source(task.name, split), rows)
+        figures.append(judge(task, starter_source(task.name, "train", seed), answered, split))
+        cards[task.name], shown = shown_rows(task, answered)
+        pictures |= shown
+    return figures, cards, pictures
+
+
+def answer_rows(session: Session, task: DemoTask, source: Source, count: int) -> list[AnsweredRow]:
+    """The first ``count`` rows of a held-out source, answered. What is masked depends on the row alone."""
+    resolved = session.resolve(task.name)
+    indices = range(min(count, len(source)))
+    rows = [source.read(index, 0) for index in indices]
+    examples = [
+        resolved.encoder.encode(
+            resolved.task,
+            row,
+            split="test",
+            rng=row_rng(0, task.name, 0, index),
+            address=source.address(index),
+            with_targets=False,
+            alternative=resolved.alternative,
+        )
+        for index, row in zip(indices, rows, strict=True)
+    ]
+    outputs = session.answer(resolved, examples, rows=rows)
+    slots = resolved.plan.slots
+    return [
+        AnsweredRow(
+            address=example.address,
+            row=row,
+            judged=Judged(answer=out[task.target], reference=row[task.target], shown=_shown(session, slots, task, example)),
+        )
+        for row, example, out in zip(rows, examples, outputs, strict=True)
+    ]
+
+
+def _shown(session: Session, slots: Sequence[SlotPlan], task: DemoTask, example: Example) -> str | None:
+    """The text as the model read it, where its own column is the answer; None otherwise."""
+    if not any(slot.side == "source" and slot.column == task.target for slot in slots):
+        return None
+    encoder = session.resolve(task.name).encoder
+    lines = [line for line, slot in enumerate(encoder.slots) if slot.slot.side == "source" and slot.slot.column == task.target]
+    ids = [segment.units for segment in example.source if segment.slot in lines]
+    return encoder.vocabulary.tokenizer.decode(index for part in ids for index in part.tolist())
