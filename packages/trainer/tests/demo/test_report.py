@@ -139,3 +139,10 @@ def test_learnt_asks_for_the_whole_interval_and_enough_rows() -> None:
 def test_results_are_json_with_nothing_but_numbers_and_words(result: DemoResult) -> None:
     data = json.loads(result.model_dump_json())
     assert data["tasks"][0]["more"] == [{"name": "iou", "value": 0.6, "baseline": None}]
+
+
+def test_an_answer_without_an_end_is_cut_on_the_page(result: DemoResult) -> None:
+    endless = Answer(address="x:row 2", answer="no " * 300, truth="yes", right=False)
+    html = render_page(result.model_copy(update={"answers": {"ground": (endless,)}}))
+    assert html.count("no no") < 100
+    assert "no …" in html

@@ -30,6 +30,7 @@ _OUTLINE = (0, 0, 0)
 _DASH_PX = 8
 _INSTRUCTION_SLOT = re.compile(r"\[[A-Z_]+[^\[\]]*\]")
 _CURVE_SIZE = (200, 90)
+_MOST_CHARACTERS = 240
 
 
 def table_rows(result: DemoResult) -> list[tuple[str, ...]]:
@@ -225,7 +226,7 @@ def _card(answer: Answer) -> str:
     asked = f"<div><dt>shown</dt><dd>{_question(answer.question)}</dd></div>" if answer.question else ""
     state = {True: "note yes", False: "note no", None: "note"}[answer.right]
     note = answer.note or {True: "right", False: "wrong", None: ""}[answer.right]
-    said, truth = escape(answer.answer) or "–", escape(answer.truth)
+    said, truth = escape(_clipped(answer.answer)) or "–", escape(answer.truth)
     if answer.question and MASK in answer.question:
         said, truth = _restored(answer)
     parts.append(
@@ -235,10 +236,15 @@ def _card(answer: Answer) -> str:
     return f"<article class=card>{''.join(parts)}</article>"
 
 
+def _clipped(text: str) -> str:
+    """A model that does not stop is shown up to where it repeats itself anyway."""
+    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS].rstrip() + " …"
+
+
 def _question(text: str) -> str:
     """Masks as marks; a long text folded behind its first words."""
     shown = escape(text).replace(escape(MASK), "<mark>&nbsp;?&nbsp;</mark>")
-    if len(text) <= 240 or MASK in text:
+    if len(text) <= _MOST_CHARACTERS or MASK in text:
         return shown
     cut = text.rfind(" ", 0, 180)
     return f"<details><summary>{escape(text[:cut])} …</summary>{shown}</details>"
@@ -255,4 +261,4 @@ def _restored(answer: Answer) -> tuple[str, str]:
         )
 
     same_length = len(answer.answer.split()) == len(answer.truth.split())
-    return marked(answer.answer) if same_length else escape(answer.answer), marked(answer.truth)
+    return marked(answer.answer) if same_length else escape(_clipped(answer.answer)), marked(answer.truth)
