@@ -46,8 +46,8 @@ def _steps(encoder: TaskEncoder, steps: Iterable[EncoderStep], options: Generati
             case EncoderRepeat():
                 made.append(RepeatStep(body=_steps(encoder, step.body, options)))
             case SlotStep() if step.slot.no_loss:
-                if step.depth:
-                    raise UnsupportedGeneration(f"slot `{step.slot.column}`: no_loss inside a repeat cannot be generated yet")
+                if step.depth > 1:
+                    raise UnsupportedGeneration(f"slot `{step.slot.column}`: no_loss two repeats deep cannot be generated yet")
                 made.append(ForcedStep(slot=step.slot.index))
             case SlotStep():
                 made.append(_slot(encoder, step, options))

@@ -1,0 +1,389 @@
+"""The Session: a checkpoint that answers instructions.
+
+    1  the instruction is parsed and compiled, once per text           _resolving.py
+    2  each row is encoded                                             ofa_modalities.encoder
+    3  rows of like length are packed to a token budget and encoded    backend.encode
+    4  the target side is walked, slot by slot                         generation/
+    5  what came out is decoded, column by column                      _output.py
+
+A session holds no state but what it has compiled. It is used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from ofa_instruction import Catalog, default_catalog
+from ofa_instruction.plans import SlotPlan, walk_slots
+from ofa_modalities.processor import SampleError, Split
+from ofa_modalities.segment import Example
+
+from ofa_models._output import Candidate, Output, OutputSlot
+from ofa_models._resolving import Candidates, Resolved, Resolver, SessionError
+from ofa_models.checkpoint import Checkpoint, load_checkpoint
+from ofa_models.generation.engine import generate, longest_target, num_copies
+from ofa_models.generation.planning import controls_of, forced_of, plan_steps
+from ofa_models.generation.steps import Hypothesis, RepeatStep, RowAnswer, Step, repeat_numbers
+from ofa_models.generation.steps import Path as Place
+from ofa_models.plans import GenerationOptions
+from ofa_models.zoo import as_backend
+
+__all__ = ["Candidate", "Output", "OutputSlot", "Session", "SessionError"]
+
+_CACHE_TOKENS = 1 << 17
+"""Places of the decoder's cache that one batch may ask for: rows · lanes · longest answer."""
+
+
+class Session:
+    """Answers instructions with a trained model.
+
+    >>> session = Session.from_pretrained("checkpoint")                                             # doctest: +SKIP
+    >>> session("[IMAGE:img] what does the image describe? -> [TEXT:cap]", img="photo.jpg").text    # doctest: +SKIP
+    'a red umbrella'
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, catalog: Catalog | None = None, batch_tokens: int = 16_384) -> None:
+        """batch_tokens: source tokens that are encoded together."""
+        self.checkpoint = checkpoint
+        self.catalog = catalog or default_catalog()
+        self.batch_tokens = batch_tokens
+        self._resolver = Resolver(checkpoint, self.catalog)
+        self._resolved: dict[tuple[str, object], Resolved] = {}
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        directory: str | Path,
+        *,
+        catalog: Catalog | None = None,
+        device: torch.device | str = "cpu",
+        batch_tokens: int = 16_384,
+    ) -> Session:
+        """Load a checkpoint directory. Raises CheckpointError where there is none, or its parts do not fit."""
+        catalog = catalog or default_catalog()
+        return cls(load_checkpoint(directory, catalog=catalog, device=device), catalog=catalog, batch_tokens=batch_tokens)
+
+    @property
+    def instructions(self) -> dict[str, tuple[str, ...]]:
+        """The instructions that the checkpoint was trained with, by task."""
+        return {task.name: tuple(plan.text for plan in task.instructions) for task in self.checkpoint.plan.tasks}
+
+    def resolve(self, instruction: str, candidates: Candidates | None = None) -> Resolved:
+        """The task that answers an instruction (its text, or a trained task's name), compiled once.
+
+        Raises InstructionError for a text that is no instruction, SessionError for what the checkpoint cannot answer.
+        """
+        key = (instruction, _frozen(candidates))
+        if key not in self._resolved:
+            self._resolved[key] = self._resolver.resolve(instruction, candidates)
+        return self._resolved[key]
+
+    def __call__(
+        self,
+        instruction: str,
+        row: Mapping[str, object] | None = None,
+        /,
+        *,
+        candidates: Candidates | None = None,
+        generation: GenerationOptions | None = None,
+        **columns: object,
+    ) -> Output:
+        """Answer one row, given as a mapping, as keywords, or both.
+
+        candidates: of the only closed set, or by column. generation: how to answer; the checkpoint's defaults otherwise.
+        Raises SessionError for columns that do not fit, SampleError for a value that cannot be used.
+        """
+        values = {**(row or {}), **columns}
+        _check_columns(self.resolve(instruction, candidates), values)
+        (output,) = self.batch(instruction, [values], candidates=candidates, generation=generation)
+        return output
+
+    @overload
+    def batch(
+        self,
+        instruction: str,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        candidates: Candidates | None = None,
+        generation: GenerationOptions | None = None,
+        on_error: Literal["raise"] = "raise",
+        addresses: Sequence[str] | None = None,
+        rngs: Callable[[int], np.random.Generator] | None = None,
+        split: Split = "infer",
+        root: Path | None = None,
+    ) -> list[Output]: ...
+
+    @overload
+    def batch(
+        self,
+        instruction: str,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        candidates: Candidates | None = None,
+        generation: GenerationOptions | None = None,
+        on_error: Literal["collect"],
+        addresses: Sequence[str] | None = None,
+        rngs: Callable[[int], np.random.Generator] | None = None,
+        split: Split = "infer",
+        root: Path | None = None,
+    ) -> list[Output | SampleError]: ...
+
+    def batch(
+        self,
+        instruction: str,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        candidates: Candidates | None = None,
+        generation: GenerationOptions | None = None,
+        on_error: Literal["raise", "collect"] = "raise",
+        addresses: Sequence[str] | None = None,
+        rngs: Callable[[int], np.random.Generator] | None = None,
+        split: Split = "infer",
+        root: Path | None = None,
+    ) -> list[Output] | list[Output | SampleError]:
+        """Answer rows, in order. Columns that the instruction does not read (its answers, for one) are left alone.
+
+        on_error: ``collect`` puts a row's SampleError at its place. addresses: of the rows, for errors. rngs: by row number,
+        what encoding draws from (masked words); drawn from the address or the row's number otherwise. root: what paths
+        in the rows are relative to and must stay inside; None: they are the user's own.
+        """
+        resolved = self.resolve(instruction, candidates)
+        encoded: list[Example | SampleError] = []
+        for number, row in enumerate(rows):
+            address = addresses[number] if addresses is not None else ""
+            rng = rngs(number) if rngs is not None else _rng(address or str(number))
+            try:
+                encoded.append(
+                    resolved.encoder.encode(
+                        resolved.task,
+                        row,
+                        split=split,
+                        rng=rng,
+                        address=address,
+                        with_targets=False,
+                        alternative=resolved.alternative,
+                        root=root,
+                    )
+                )
+            except SampleError as error:
+                if on_error == "raise":
+                    raise
+                encoded.append(error)
+        good = [number for number, example in enumerate(encoded) if isinstance(example, Example)]
+        examples = [example for example in encoded if isinstance(example, Example)]
+        answered = self.answer(resolved, examples, generation=generation, rows=[rows[number] for number in good], root=root)
+        outputs = dict(zip(good, answered, strict=True))
+        return [outputs[number] if number in outputs else _error(example) for number, example in enumerate(encoded)]
+
+    def answer(
+        self,
+        resolved: Resolved,
+        examples: Sequence[Example],
+        *,
+        generation: GenerationOptions | None = None,
+        rows: Sequence[Mapping[str, object]] | None = None,
+        root: Path | None = None,
+    ) -> list[Output]:
+        """Answer rows that are encoded already (of the resolved instruction), in order.
+
+        rows: their raw values, kept where boxes belong to a picture so that an output can draw them.
+        Raises UnsupportedGeneration for an instruction without an answer, or one generated in a way that is yet to come.
+        """
+        options = generation or self.checkpoint.plan.generation
+        steps = plan_steps(resolved.encoder, resolved.program, options)
+        model = self.checkpoint.model
+        was_training = model.training
+        model.eval()
+        outputs: list[Output | None] = [None] * len(examples)
+        try:
+            for chunk in self._chunks(examples, steps, options):
+                answers = self._generate(resolved, [examples[number] for number in chunk], steps, options)
+                for number, answer in zip(chunk, answers, strict=True):
+                    row = rows[number] if rows is not None else {}
+                    outputs[number] = _Assembly(resolved, steps, examples[number], answer).output(row, root)
+        finally:
+            model.train(was_training)
+        return [output for output in outputs if output is not None]
+
+    def _chunks(self, examples: Sequence[Example], steps: tuple[Step, ...], options: GenerationOptions) -> Iterator[list[int]]:
+        """Numbers of examples that are answered together: of like length, within the budgets."""
+        longest = max(1, longest_target(steps, (), options.max_items))
+        most_rows = max(1, _CACHE_TOKENS // (num_copies(options) * min(longest, 4096)))
+        order = sorted(range(len(examples)), key=lambda number: examples[number].num_source_tokens)
+        chunk: list[int] = []
+        used = 0
+        for number in order:
+            size = examples[number].num_source_tokens
+            if chunk and (used + size > self.batch_tokens or len(chunk) == most_rows):
+                yield chunk
+                chunk, used = [], 0
+            chunk.append(number)
+            used += size
+        if chunk:
+            yield chunk
+
+    @torch.no_grad()
+    def _generate(
+        self, resolved: Resolved, examples: Sequence[Example], steps: tuple[Step, ...], options: GenerationOptions
+    ) -> list[RowAnswer]:
+        backend = as_backend(self.checkpoint.model)
+        device = backend.token_weight().device
+        memory = backend.encode(resolved.encoder.pack(examples).to(device))
+        return generate(
+            backend,
+            memory,
+            steps,
+            controls=controls_of(resolved.encoder),
+            options=options,
+            forced=[forced_of(resolved.program, example) for example in examples],
+            row_keys=[_row_key(example) for example in examples],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Assembly:
+    """Puts the answers of one row together, column by column."""
+
+    resolved: Resolved
+    steps: tuple[Step, ...]
+    example: Example
+    answer: RowAnswer
+
+    def output(self, row: Mapping[str, object], root: Path | None) -> Output:
+        """The row's Output."""
+        plan = self.resolved.plan
+        slots = [self._slot(slot) for slot in walk_slots(plan.target) if slot.generator is not None]
+        pictures = {slot.picture for slot in slots if slot.picture is not None}
+        inputs = {column: row[column] for column in pictures if column in row}
+        return Output(slots, log_probability=self.answer.log_probability, inputs=inputs, read_picture=_reader(root))
+
+    def _slot(self, slot: SlotPlan) -> OutputSlot:
+        depth = self.resolved.program.slots[slot.index].depth
+        rule = self.resolved.program.slots[slot.index].rule
+        picture = None
+        if slot.refers_to is not None:
+            referred = self.resolved.plan.slots[slot.refers_to]
+            picture = referred.column if referred.side == "source" else None
+        return OutputSlot(
+            column=slot.column,
+            modality=slot.modality,
+            depth=depth,
+            value=self._nested(slot, lambda place: self._decode(slot, self._hypotheses(slot, place)[0], place)),
+            candidates=self._nested(slot, lambda place: self._candidates(slot, place)),
+            closed=rule is not None and rule.tree is not None,
+            picture=picture,
+            finished=all(found[0].finished for (index, _), found in self.answer.slots.items() if index == slot.index),
+        )
+
+    def _nested(self, slot: SlotPlan, make: Callable[[Place], Any]) -> Any:
+        """``make`` at every place of a slot, in lists as its repeats are nested."""
+        numbers = repeat_numbers(self.steps)
+
+        def below(repeats: Sequence[RepeatStep], place: Place) -> Any:
+            if not repeats:
+                return make(place)
+            count = self.answer.counts.get((numbers[id(repeats[0])], place), 0)
+            return [below(repeats[1:], (*place, item)) for item in range(count)]
+
+        return below(_repeats_around(self.steps, slot.index) or [], ())
+
+    def _hypotheses(self, slot: SlotPlan, place: Place) -> tuple[Hypothesis, ...]:
+        return self.answer.slots[slot.index, place]
+
+    def _candidates(self, slot: SlotPlan, place: Place) -> tuple[Candidate, ...]:
+        return tuple(
+            Candidate(self._decode(slot, hypothesis, place), hypothesis.log_probability)
+            for hypothesis in self._hypotheses(slot, place)
+        )
+
+    def _decode(self, slot: SlotPlan, hypothesis: Hypothesis, place: Place) -> object:
+        rule = self.resolved.program.slots[slot.index].rule
+        if hypothesis.candidate is not None and rule is not None and rule.answers:
+            return rule.answers[hypothesis.candidate]
+        encoder = self.resolved.encoder
+        line = encoder.line(self.resolved.task, slot)
+        return encoder.decode(line, hypothesis.units, self.example, item=place[-1] if place else 0)
+
+
+def _repeats_around(steps: Sequence[Step], slot: int) -> list[RepeatStep] | None:
+    """The repeats around a slot, outermost first; None where it is not below ``steps``."""
+    for step in steps:
+        if isinstance(step, RepeatStep):
+            inner = _repeats_around(step.body, slot)
+            if inner is not None:
+                return [step, *inner]
+        elif getattr(step, "slot", None) == slot:
+            return []
+    return None
+
+
+def _check_columns(resolved: Resolved, given: Mapping[str, object]) -> None:
+    """Raises SessionError where a column is missing or is not one that the instruction reads."""
+    slots = resolved.plan.slots
+    reads = {slot.column: slot for slot in slots if slot.side == "source" or slot.no_loss}
+    answers = {slot.column: slot for slot in slots if slot.generator is not None}
+    asks = f"the instruction reads {_spell(reads)} and answers {_spell(answers)}"
+    for column in given:
+        if column in reads:
+            continue
+        if column in answers:
+            raise SessionError(f"column `{column}` is what the instruction answers, so it is not given; {asks}")
+        raise SessionError(f"the instruction has no column `{column}`{_near(column, reads)}; {asks}")
+    for column, slot in reads.items():
+        if column not in given:
+            hint = " (an unnamed slot is named by its number; give it a name)" if column.isdecimal() else ""
+            raise SessionError(f"the column `{column}` of [{slot.modality}:{column}] is missing{hint}; {asks}")
+
+
+def _spell(slots: Mapping[str, SlotPlan]) -> str:
+    return " ".join(f"[{slot.modality}:{column}]" for column, slot in slots.items()) or "nothing"
+
+
+def _near(column: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(column, list(known), n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def _error(value: Example | SampleError) -> SampleError:
+    assert isinstance(value, SampleError)
+    return value
+
+
+def _frozen(candidates: Candidates | None) -> object:
+    if candidates is None or isinstance(candidates, str):
+        return candidates
+    if isinstance(candidates, Mapping):
+        return tuple((column, tuple(values)) for column, values in candidates.items())
+    return tuple(candidates)
+
+
+def _rng(key: str) -> np.random.Generator:
+    digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=np.frombuffer(digest, np.uint64)))
+
+
+def _row_key(example: Example) -> int:
+    """A number that follows from what the model reads of a row."""
+    digest = hashlib.blake2b(digest_size=8)
+    for segment in example.source:
+        digest.update(np.ascontiguousarray(segment.units).tobytes())
+    for items in example.forced.values():
+        for item in items:
+            digest.update(np.ascontiguousarray(item.units).tobytes())
+    return int.from_bytes(digest.digest(), "big")
+
+
+def _reader(root: Path | None) -> Callable[[object, str], Any]:
+    def read(value: object, column: str) -> Any:
+        from ofa_modalities.image.reading import read_image
+
+        return read_image(value, column, root=root)[0]
+
+    return read
