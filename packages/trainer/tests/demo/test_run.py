@@ -31,8 +31,8 @@ def test_six_tasks_are_judged_and_shown(result: DemoResult, folder: Path) -> Non
     assert all(len(cards) == 2 for cards in result.answers.values())
     assert result.steps == 2
     assert len(table_rows(result)) == 6
-    assert (folder / "demo" / "index.html").is_file()
-    assert len(list((folder / "demo" / "pictures").iterdir())) == 8
+    assert (folder / "index.html").is_file()
+    assert len(list((folder / "pictures").iterdir())) == 8
 
 
 @pytest.mark.slow

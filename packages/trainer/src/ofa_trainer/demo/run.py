@@ -34,7 +34,6 @@ from ofa_trainer.trainer import Trainer
 HeldOut = Literal["valid", "test"]
 
 CHECKPOINT = "checkpoint"
-PAGE = "demo"
 
 
 class CurveReporter:
@@ -68,7 +67,7 @@ def run_demo(
     size: str = recipe.MODEL_SIZE,
     reporters: Sequence[Reporter] = (),
 ) -> DemoResult:
-    """Train, save ``output/checkpoint``, judge held-out rows, and write ``output/demo/index.html``.
+    """Train, save ``output/checkpoint``, judge held-out rows, and write ``output/index.html``.
 
     minutes: of training. steps: so many instead. split: ``valid`` while choosing, ``test`` once at the end. rows: held-out rows
     of each task, the first of the split. reporters: told what happens while it trains.
@@ -101,7 +100,7 @@ def run_demo(
         curves={task.name: tuple(curves.curves.get(task.name, ())) for task in recipe.DEMO_TASKS},
         checkpoint=CHECKPOINT,
     )
-    write_report(result, pictures, output / PAGE)
+    write_report(result, pictures, output)
     return result
 
 
