@@ -4,6 +4,7 @@ demo/
   index.html      figures, training curves, held-out rows with what the model answered
   results.json    the same as data
   pictures/       the rows' pictures, boxes drawn
+  checkpoint/     the model that answered (written by run.py)
 """
 
 from __future__ import annotations
