@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from ofa_instruction.plans import SlotPlan
-from ofa_modalities.segment import Example
 from ofa_models.session import Session
 from ofa_models.zoo import GeneralistModel
 from PIL import Image
@@ -22,6 +20,7 @@ from ofa_trainer.demo.judging import AnsweredRow, judge, shown_rows
 from ofa_trainer.demo.recipe import DemoTask
 from ofa_trainer.demo.report import write_report
 from ofa_trainer.demo.results import Answer, CurvePoint, DemoResult, TaskFigures
+from ofa_trainer.metrics.infilling import shown_text
 from ofa_trainer.metrics.metric import Judged
 from ofa_trainer.mixture import row_rng
 from ofa_trainer.reporting.events import Event, Reporter, StepDone
@@ -167,22 +166,15 @@ def answer_rows(session: Session, task: DemoTask, source: Source, count: int) ->
         for index, row in zip(indices, rows, strict=True)
     ]
     outputs = session.answer(resolved, examples, rows=rows)
-    slots = resolved.plan.slots
     return [
         AnsweredRow(
             address=example.address,
             row=row,
-            judged=Judged(answer=out[task.target], reference=row[task.target], shown=_shown(session, slots, task, example)),
+            judged=Judged(
+                answer=out[task.target],
+                reference=row[task.target],
+                shown=shown_text(resolved.encoder, example, task.target),
+            ),
         )
         for row, example, out in zip(rows, examples, outputs, strict=True)
     ]
-
-
-def _shown(session: Session, slots: Sequence[SlotPlan], task: DemoTask, example: Example) -> str | None:
-    """The text as the model read it, where its own column is the answer; None otherwise."""
-    if not any(slot.side == "source" and slot.column == task.target for slot in slots):
-        return None
-    encoder = session.resolve(task.name).encoder
-    lines = [line for line, slot in enumerate(encoder.slots) if slot.slot.side == "source" and slot.slot.column == task.target]
-    ids = [segment.units for segment in example.source if segment.slot in lines]
-    return encoder.vocabulary.tokenizer.decode(index for part in ids for index in part.tolist())

@@ -13,10 +13,15 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ofa_trainer.metrics.metric import Judged, Scores, mean_scores
 from ofa_trainer.metrics.text import normalise
 
 if TYPE_CHECKING:
+    from ofa_modalities.encoder import TaskEncoder
+    from ofa_modalities.segment import Example
+
     from ofa_trainer.metrics.specs import NoOptions
 
 MASK = "<mask>"
@@ -54,6 +59,13 @@ def _in_runs(words: list[str], reference: list[str]) -> set[int]:
     """Places in ``reference`` inside the longest matching runs of both lists; a mask matches nothing."""
     matcher = SequenceMatcher(None, words, reference, autojunk=False)
     return {block.b + offset for block in matcher.get_matching_blocks() for offset in range(block.size)}
+
+
+def shown_text(encoder: TaskEncoder, example: Example, column: str) -> str | None:
+    """The text of ``column`` as the model reads it in an encoded row, with its masks; None where it is not read."""
+    sources = {line for line, slot in enumerate(encoder.slots) if slot.slot.side == "source" and slot.slot.column == column}
+    parts = [segment.units for segment in example.source if segment.slot in sources and segment.units.dtype == np.int64]
+    return encoder.vocabulary.tokenizer.decode(index for part in parts for index in part.tolist()) if parts else None
 
 
 def masked_word_accuracy(rows: Sequence[Judged], options: NoOptions) -> Scores:
