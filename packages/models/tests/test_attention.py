@@ -23,10 +23,10 @@ def masks(draw: st.DrawFn) -> RowMask:
     return RowMask.across(torch.tensor(q, dtype=torch.int64), torch.tensor(k, dtype=torch.int64))
 
 
-def run(kind: str, mask: RowMask, seed: int = 0) -> list[torch.Tensor]:
+def run(kind: str, mask: RowMask, seed: int = 0, value_width: int = 8) -> list[torch.Tensor]:
     """The output and the three gradients."""
     generator = torch.Generator().manual_seed(seed)
-    shapes = [(size, 2, 8) for size in (mask.num_queries, mask.num_keys, mask.num_keys)]
+    shapes = [(mask.num_queries, 2, 8), (mask.num_keys, 2, 8), (mask.num_keys, 2, value_width)]
     q, k, v = (torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True) for shape in shapes)
     kernel = make_attention(kind, mask, num_heads=2, dtype=torch.float64, device=q.device)
     out = kernel(q, k, v)
@@ -37,13 +37,18 @@ def run(kind: str, mask: RowMask, seed: int = 0) -> list[torch.Tensor]:
     return [out, *(torch.zeros_like(x) if g is None else g for x, g in zip((q, k, v), gradients, strict=True))]
 
 
-@given(mask=masks(), group_cost=st.sampled_from([0, 50, 10**6]), group_scores=st.sampled_from([30, 1 << 20]))
+@given(
+    mask=masks(),
+    group_cost=st.sampled_from([0, 50, 10**6]),
+    group_scores=st.sampled_from([30, 1 << 20]),
+    width=st.sampled_from([8, 4]),
+)
 @settings(max_examples=150, deadline=None)
-def test_rowwise_products_equal_the_reference(mask, group_cost, group_scores):
+def test_rowwise_products_equal_the_reference(mask, group_cost, group_scores, width):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rowwise_module, "GROUP_COST", group_cost)
         patch.setattr(rowwise_module, "GROUP_SCORES", group_scores)
-        for got, wanted in zip(run("sdpa", mask), run("reference", mask), strict=True):
+        for got, wanted in zip(run("sdpa", mask, value_width=width), run("reference", mask, value_width=width), strict=True):
             torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-10)
 
 

@@ -50,11 +50,11 @@ class _RmsNorm(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         y, inverse = ctx.saved_tensors
         grad_x = _rms_backward(grad.to(inverse.dtype), y.to(inverse.dtype)).mul_(inverse)
-        return cast(Tensor, grad_x.to(ctx.dtype)), None
+        return grad_x.to(ctx.dtype), None
 
 
 def _inverse_rms(x: Tensor) -> Tensor:
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return norm.square_().div_(x.shape[-1]).add_(EPS).rsqrt_()
 
 

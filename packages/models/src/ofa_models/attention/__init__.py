@@ -26,7 +26,7 @@ class PackedAttention(Protocol):
     mask: RowMask
 
     def __call__(self, q_TNH: Tensor, k_SNH: Tensor, v_SNH: Tensor) -> Tensor:
-        """``[T, N, H]``: softmax(q · k / √H) · v under the mask, in the dtype of q."""
+        """``[T, N, H]``: softmax(q · k / √H) · v under the mask, in the dtype of q. Values may have a width of their own."""
 
 
 def make_attention(

@@ -187,11 +187,12 @@ class _ShortAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q_TNH: Tensor, k_SNH: Tensor, v_SNH: Tensor, plan: _ShortPlan) -> Tensor:
-        N, H = q_TNH.shape[1:]
-        q_PH = q_TNH.reshape(-1, H).index_select(0, plan.q_gather)
-        k_PH = k_SNH.reshape(-1, H).index_select(0, plan.k_gather)
-        v_PH = v_SNH.reshape(-1, H).index_select(0, plan.k_gather)
-        out = _with_zero_row(q_PH)
+        N = q_TNH.shape[1]
+        q_PH, k_PH, v_PH = (
+            x.flatten(0, 1).index_select(0, gather)
+            for x, gather in ((q_TNH, plan.q_gather), (k_SNH, plan.k_gather), (v_SNH, plan.k_gather))
+        )
+        out = _with_zero_row(q_PH, v_PH.shape[1])
         probabilities: list[Tensor] = []
         for group in plan.groups:
             q, k, v, o = (_cut(x, group, N, queries) for x, queries in ((q_PH, True), (k_PH, False), (v_PH, False), (out, True)))
@@ -199,16 +200,16 @@ class _ShortAttention(torch.autograd.Function):
             torch.bmm(p, v, out=o)
             probabilities.append(p)
         ctx.save_for_backward(q_PH, k_PH, v_PH, *probabilities)
-        ctx.plan, ctx.shapes = plan, (q_TNH.shape, k_SNH.shape)
-        return out.index_select(0, plan.q_back).view(q_TNH.shape)
+        ctx.plan, ctx.shapes = plan, (q_TNH.shape, k_SNH.shape, v_SNH.shape)
+        return out.index_select(0, plan.q_back).view(*q_TNH.shape[:2], v_SNH.shape[2])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_TNH: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q_PH, k_PH, v_PH, *probabilities = ctx.saved_tensors
         plan: _ShortPlan = ctx.plan
-        N, H = grad_TNH.shape[1:]
-        grad_PH = grad_TNH.reshape(-1, H).index_select(0, plan.q_gather).index_fill_(0, plan.q_pad, 0)
+        N, H = grad_TNH.shape[1], q_PH.shape[1]
+        grad_PH = grad_TNH.flatten(0, 1).index_select(0, plan.q_gather).index_fill_(0, plan.q_pad, 0)
         dq_PH, dk_PH, dv_PH = _with_zero_row(q_PH), _with_zero_row(k_PH), _with_zero_row(v_PH)
         for group, p in zip(plan.groups, probabilities, strict=True):
             q, do, dq = (_cut(x, group, N, True) for x in (q_PH, grad_PH, dq_PH))
@@ -218,9 +219,10 @@ class _ShortAttention(torch.autograd.Function):
             ds = torch._softmax_backward_data(dp, p, -1, p.dtype).mul_(H**-0.5)
             torch.bmm(ds, k, out=dq)
             torch.bmm(ds.transpose(1, 2), q, out=dk)
-        q_shape, k_shape = ctx.shapes
-        dq = dq_PH.index_select(0, plan.q_back).view(q_shape)
-        dk, dv = (x.index_select(0, plan.k_back).view(k_shape) for x in (dk_PH, dv_PH))
+        backs = (plan.q_back, plan.k_back, plan.k_back)
+        dq, dk, dv = (
+            x.index_select(0, back).view(shape) for x, back, shape in zip((dq_PH, dk_PH, dv_PH), backs, ctx.shapes, strict=True)
+        )
         return dq, dk, dv, None
 
 
@@ -232,9 +234,9 @@ def _scores(q: Tensor, k: Tensor, bias: Tensor | None) -> Tensor:
     return torch.baddbmm(bias.expand(q.shape[0], q.shape[1], k.shape[1]), q, k.transpose(1, 2), alpha=scale)
 
 
-def _with_zero_row(x_PH: Tensor) -> Tensor:
+def _with_zero_row(x_PH: Tensor, width: int | None = None) -> Tensor:
     """An empty tensor with one row more, the last one zeros: where tokens of no group go back to."""
-    out = x_PH.new_empty(x_PH.shape[0] + 1, x_PH.shape[1])
+    out = x_PH.new_empty(x_PH.shape[0] + 1, x_PH.shape[1] if width is None else width)
     out[-1].zero_()
     return out
 
