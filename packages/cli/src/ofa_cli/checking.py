@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ofa_trainer.problems import Problem
+from ofa_trainer.run_file import RunFileError, RunText, parse_run, read_run_text
 from pydantic import ValidationError
 
-from ofa_cli.errors import nearest
-from ofa_cli.run_file import Mistake, RunFileError, validate_run_file
-from ofa_cli.yaml_file import YamlFile, read_yaml
+from ofa_cli.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from ofa_instruction import BackendSpec, Group, TaskPlan
@@ -39,18 +38,17 @@ class CheckedTask:
 class CheckReport:
     """What was found. warnings: what the file asks for that will be ignored."""
 
-    file: YamlFile
-    mistakes: list[Mistake] = field(default_factory=list)
+    text: RunText
+    mistakes: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     tasks: list[CheckedTask] = field(default_factory=list)
 
-    def add(self, path: Sequence[str | int], message: str) -> None:
+    def add(self, path: tuple[str | int, ...], message: str) -> None:
         """A mistake at a path of the file."""
-        key = ".".join(map(str, path))
-        if not any(mistake.key == key and mistake.message == message for mistake in self.mistakes):
-            self.mistakes.append(Mistake(place=self.file.place(path), key=key, message=message))
+        if not any(mistake.path == path and mistake.message == message for mistake in self.mistakes):
+            self.mistakes.append(Problem(path, message, line=self.text.line(path)))
 
-    def attempt(self, path: Sequence[str | int], action: Callable[[], Any]) -> Any:
+    def attempt(self, path: tuple[str | int, ...], action: Callable[[], Any]) -> Any:
         """The action's result; None and a mistake at ``path`` where it raises what a user causes."""
         try:
             with warnings.catch_warnings(record=True) as caught:
@@ -59,41 +57,67 @@ class CheckReport:
         except (ValueError, OSError, ImportError) as error:
             self.add(path, str(error))
             return None
-        self.warnings += [f"{self.file.place(path)}: {item.message}" for item in caught]
+        self.warnings += [f"{self.place(self.text.line(path))}: {item.message}" for item in caught]
         return result
+
+    def place(self, line: int | None) -> str:
+        """``run.yaml:12``."""
+        return self.text.name if line is None else f"{self.text.name}:{line}"
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program."""
+        mistakes = [
+            {"place": self.place(one.line), "key": one.place, "message": one.message, "hint": one.hint or None}
+            for one in self.mistakes
+        ]
+        return {
+            "ok": not mistakes,
+            "mistakes": mistakes,
+            "warnings": self.warnings,
+            "tasks": [one.as_json() for one in self.tasks],
+        }
 
     def print(self, console: Console) -> None:
         """For a person."""
         from rich.text import Text
 
         for mistake in self.mistakes:
-            console.print(Text.assemble(("✗ ", "bold red"), str(mistake)), soft_wrap=True)
+            place = self.place(mistake.line) + (f": {mistake.place}" if mistake.path else "")
+            first, *rest = mistake.message.splitlines()
+            hint = f"; {mistake.hint}" if mistake.hint else ""
+            console.print(Text.assemble(("✗ ", "bold red"), (f"{place}: ", "bold"), first, hint), soft_wrap=True)
+            for line in rest:
+                console.print(Text(f"    {line}"), soft_wrap=True)
         for warning in self.warnings:
             console.print(Text.assemble(("! ", "bold yellow"), warning), soft_wrap=True)
         for task in self.tasks:
             rows = ", ".join(f"{count:,} {split}" for split, count in task.rows.items())
             console.print(Text.assemble(("✓ ", "bold green"), (task.name, "bold"), f"  {rows} rows"), soft_wrap=True)
             console.print(Text(f"    {task.instruction}", "dim"), soft_wrap=True)
+        name = self.text.name
         if self.mistakes:
             count = len(self.mistakes)
-            console.print(Text(f"{count} mistake{'s' if count > 1 else ''} in {self.file.name}", "bold red"))
+            console.print(Text(f"{count} mistake{'s' if count > 1 else ''} in {name}", "bold red"), soft_wrap=True)
         else:
-            console.print(Text(f"{self.file.name} is ready: ofa train {self.file.name}", "green"), soft_wrap=True)
+            console.print(Text(f"{name} is ready: ofa train {name}", "green"), soft_wrap=True)
 
 
 def check_run_file(path: Path, settings: Sequence[str] = ()) -> CheckReport:
-    """Look at everything in a run file. Raises UserError only where the file cannot be read as YAML at all."""
-    file = read_yaml(path, settings)
-    report = CheckReport(file)
+    """Look at everything in a run file. Raises UserError or RunFileError only where there is no YAML to look at."""
     try:
-        validate_run_file(file)
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    report = CheckReport(read_run_text(text, str(path), settings))
+    try:
+        parse_run(text, str(path), settings)
     except RunFileError as error:
-        report.mistakes += error.mistakes
+        report.mistakes += error.problems
     profile = _check_model(report)
-    tasks = file.data.get("tasks")
+    tasks = report.text.data.get("tasks")
     for name, values in (tasks if isinstance(tasks, dict) else {}).items():
         _check_task(report, str(name), values, profile, path.parent)
-    report.mistakes.sort(key=lambda mistake: [int(number) for number in re.findall(r":(\d+)$", mistake.place)])
+    report.mistakes.sort(key=lambda mistake: mistake.line or 0)
     return report
 
 
@@ -102,7 +126,7 @@ def _check_model(report: CheckReport) -> BackendSpec | None:
     from ofa_instruction import default_catalog
     from ofa_trainer.plans import ModelFilePlan
 
-    given = report.file.data.get("model", {})
+    given = report.text.data.get("model", {})
     try:
         model = ModelFilePlan.model_validate({"size": given} if isinstance(given, str) else given)
     except ValidationError:
@@ -168,7 +192,7 @@ def _compile(name: str, text: str, task: TaskFilePlan, profile: BackendSpec) -> 
     return compile(text, default_catalog(), profile, name=name, criteria=criterion_choices(task.criteria))
 
 
-def _check_plugins(report: CheckReport, path: Sequence[str], key: str, group: Group, named: Sequence[Any]) -> None:
+def _check_plugins(report: CheckReport, path: tuple[str, ...], key: str, group: Group, named: Sequence[Any]) -> None:
     """Names of plugins and the options given to them."""
     from ofa_instruction import default_catalog
     from ofa_trainer.task import split_named
@@ -183,7 +207,7 @@ def _check_plugins(report: CheckReport, path: Sequence[str], key: str, group: Gr
         report.attempt((*path, key, number), lambda item=item: look_up(item))  # type: ignore[misc]
 
 
-def _open(report: CheckReport, path: Sequence[str], split: str, value: Any, base: Path) -> Source | None:
+def _open(report: CheckReport, path: tuple[str, ...], split: str, value: Any, base: Path) -> Source | None:
     """The rows of a split; None where it names no source of its own or cannot be opened."""
     from ofa_trainer.plans import SourcePlan
     from ofa_trainer.sources.opening import open_source
@@ -198,7 +222,7 @@ def _open(report: CheckReport, path: Sequence[str], split: str, value: Any, base
 
 
 def _check_columns(
-    report: CheckReport, path: Sequence[str], split: str, plan: TaskPlan, task: TaskFilePlan, source: Source
+    report: CheckReport, path: tuple[str, ...], split: str, plan: TaskPlan, task: TaskFilePlan, source: Source
 ) -> None:
     """The columns of the instruction are those of the first row."""
     first = report.attempt((*path, split), lambda: source.read(0, 0))
@@ -212,7 +236,7 @@ def _check_columns(
             report.add((*path, split), message)
 
 
-def _check_names(report: CheckReport, path: Sequence[str], plan: TaskPlan, task: TaskFilePlan) -> None:
+def _check_names(report: CheckReport, path: tuple[str, ...], plan: TaskPlan, task: TaskFilePlan) -> None:
     """What is given by column or by closed set belongs to one of the instruction."""
     slots = [slot for instruction in plan.instructions for slot in instruction.slots]
     columns = {slot.column for slot in slots}

@@ -52,14 +52,21 @@ def guard(command: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # The reader has seen enough; nothing is left to flush to it.
         return 0
     except (ValueError, OSError, ImportError, RuntimeError) as error:
-        if _debugging() or (isinstance(error, RuntimeError) and not _is_own(type(error))):
+        if _debugging() or _is_bug(error):
             raise
         print_error(_message(error))
-        return USER_ERROR
+        return INTERRUPTED if type(error).__name__ == "Interrupted" else USER_ERROR
 
 
 def _debugging() -> bool:
     return os.environ.get("OFA_DEBUG", "") not in ("", "0")
+
+
+def _is_bug(error: Exception) -> bool:
+    """Errors of these kinds that no user causes."""
+    if isinstance(error, RuntimeError):
+        return not _is_own(type(error))
+    return isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("ofa_")
 
 
 def _is_own(kind: type[BaseException]) -> bool:

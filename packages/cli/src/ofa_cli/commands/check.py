@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from ofa_cli.console import print_json, stdout
+from ofa_cli.options import AsJson, RunFileArgument, Settings
 
 
 def check(
-    run_file: Annotated[Path, typer.Argument(help="The run file (YAML).", show_default=False)],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Lay a.b=c over the run file; may be repeated.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    run_file: RunFileArgument,
+    settings: Settings = None,
+    as_json: AsJson = False,
 ) -> None:
     """Find every mistake of a run file: keys, values, instructions, plugins, data files and their columns.
 
@@ -27,8 +23,7 @@ def check(
 
     report = check_run_file(run_file, settings or [])
     if as_json:
-        mistakes = [{"place": item.place, "key": item.key, "message": item.message} for item in report.mistakes]
-        print_json({"ok": not mistakes, "mistakes": mistakes, "tasks": [task.as_json() for task in report.tasks]})
+        print_json(report.as_json())
     else:
         report.print(stdout())
     if report.mistakes:

@@ -6,18 +6,19 @@ import importlib.util
 import os
 import platform
 import sys
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from ofa_cli.console import print_json, stdout
+from ofa_cli.options import AsJson
 
 _OWN = ("ofa-instruction", "ofa-modalities", "ofa-models", "ofa-trainer", "ofa-cli")
 _LIBRARIES = ("torch", "numpy", "transformers", "tokenizers", "safetensors", "pillow", "pydantic", "typer", "rich")
 _EXTRAS = ("xformers", "pyarrow", "datasets", "tensorboard", "wandb")
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Report versions, devices, attention kernels and plugins. Exit code 2 where something is broken.
 
     [bold]Example[/bold]  ofa doctor --json

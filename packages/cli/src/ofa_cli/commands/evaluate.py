@@ -1,2 +1,71 @@
-def evaluate() -> None:
-    """Not yet."""
+"""``ofa evaluate``: judge a trained model on the rows of a run file."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ofa_cli.console import print_json, stdout
+from ofa_cli.errors import UserError
+from ofa_cli.options import AsJson, CheckpointArgument, RunFileArgument, Settings
+
+if TYPE_CHECKING:
+    from ofa_trainer.evaluate import Evaluation
+
+
+class Split(StrEnum):
+    """Which rows."""
+
+    TRAIN = "train"
+    VALID = "valid"
+    TEST = "test"
+
+
+def evaluate(
+    checkpoint: CheckpointArgument,
+    run_file: RunFileArgument,
+    split: Annotated[Split, typer.Option(help="Which rows to judge.")] = Split.TEST,
+    rows: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many rows of each task.")] = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer held-out rows of every task and print the metrics with their 95 % intervals.
+
+    [bold]Example[/bold]  ofa evaluate runs/caption run.yaml --split valid
+    """
+    from ofa_models.session import Session
+    from ofa_trainer.checkpointing import find_checkpoint
+    from ofa_trainer.evaluate import evaluate as judge
+    from ofa_trainer.plans import EvaluatePlan
+    from ofa_trainer.run_file import tasks_of_run
+
+    from ofa_cli.request import read_request
+
+    request = read_request(str(run_file), settings=settings or [])
+    tasks = [task for task in tasks_of_run(request.run, request.base) if task.source(split.value) is not None]
+    if not tasks:
+        raise UserError(f"{run_file}: no task has {split} rows; give them as `{split}:`, or choose another --split")
+    session = Session.from_pretrained(find_checkpoint(checkpoint))
+    plan = EvaluatePlan(split=split.value, rows=rows, generation=request.run.generation)
+    evaluation = judge(session, tasks, plan)
+    if as_json:
+        figures = evaluation.figures()
+        print_json({task: {name: one.model_dump() for name, one in metrics.items()} for task, metrics in figures.items()})
+    else:
+        _print(evaluation, split)
+
+
+def _print(evaluation: Evaluation, split: Split) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", title=f"{split} rows", title_justify="left")
+    for name in ("task", "metric"):
+        table.add_column(name)
+    for name in ("value", "95 % interval", "rows"):
+        table.add_column(name, justify="right")
+    for task, metrics in evaluation.figures().items():
+        for name, figure in metrics.items():
+            table.add_row(task, name, f"{figure.value:.3f}", f"{figure.low:.3f} – {figure.high:.3f}", f"{figure.rows:,}")
+    stdout().print(table)

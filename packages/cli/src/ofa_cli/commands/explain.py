@@ -1,2 +1,45 @@
-def explain() -> None:
-    """Not yet."""
+"""``ofa explain``: what the model will see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ofa_cli.console import print_json, stderr, stdout
+from ofa_cli.options import AsJson, Data, RunOrInstruction, Settings
+
+
+def explain(
+    what: RunOrInstruction,
+    data: Data = None,
+    count: Annotated[int, typer.Option("--rows", "-n", metavar="N", min=1, help="Rows of each task.")] = 3,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write pictures, rebuilt from their patches, as PNG.")] = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the model will see of the first rows: segments, tokens, labels and lengths.
+
+    The tokenizer and the closed sets are made as training would make them.
+
+    [bold]Example[/bold]  ofa explain run.yaml -n 3 --out seen
+    """
+    from ofa_instruction import default_catalog
+    from ofa_trainer.preparing import prepare
+    from ofa_trainer.run_file import tasks_of_run
+
+    from ofa_cli.explaining import explain_rows, print_rows, save_pictures
+    from ofa_cli.request import read_request
+
+    request = read_request(what, data=data, settings=settings or [])
+    tasks = tasks_of_run(request.run, request.base)
+    prepared = prepare(tasks, request.run.model.plan(), request.run.trainer, default_catalog())
+    rows = list(explain_rows(prepared, count, seed=request.run.trainer.seed))
+    if as_json:
+        print_json([row.as_json() for row in rows])
+    else:
+        print_rows(rows, stdout())
+    if out is not None:
+        for path in save_pictures(rows, out):
+            stderr().print(f"wrote {path}", style="dim", soft_wrap=True, markup=False)

@@ -1,2 +1,149 @@
-def infer() -> None:
-    """Not yet."""
+"""``ofa infer``: ask a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ofa_cli.console import print_json, print_warning, stderr
+from ofa_cli.errors import UserError
+from ofa_cli.options import AsJson, CheckpointArgument
+
+if TYPE_CHECKING:
+    from ofa_models.plans import GenerationOptions
+    from ofa_models.session import Output, Session
+
+ROWS_AT_ONCE = 64
+
+
+def infer(
+    context: typer.Context,
+    checkpoint: CheckpointArgument,
+    instruction: Annotated[
+        str, typer.Argument(metavar="INSTRUCTION", help="An instruction, or a trained task's name.", show_default=False)
+    ],
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", metavar="NAME=VALUE", help="A column's value; the same as --NAME VALUE.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FILE", help="Ask every row of a CSV, TSV, JSONL or Parquet file.")] = None,
+    candidates: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The closed set: a candidate a line, or JSON by column.")
+    ] = None,
+    beams: Annotated[int | None, typer.Option(metavar="N", min=1, help="Beam search with so many beams.")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Draw the answer instead of taking the likeliest.")] = False,
+    temperature: Annotated[float | None, typer.Option(metavar="N", help="Of --sample.")] = None,
+    top_k: Annotated[int | None, typer.Option(metavar="N", min=1, help="Of --sample: among so many.")] = None,
+    top_p: Annotated[float | None, typer.Option(metavar="N", help="Of --sample: among those that hold this share.")] = None,
+    max_length: Annotated[int | None, typer.Option(metavar="N", min=1, help="Longest answer in tokens.")] = None,
+    num_return: Annotated[
+        int | None, typer.Option("--return", metavar="N", min=1, help="Answers of each row, best first (--json).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of --sample.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Write the answer: a file by its suffix, or a folder.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a trained model. Every column that the instruction reads is an option of its own name.
+
+    [bold]Example[/bold]  ofa infer runs/task '\\[IMAGE:img] what is this? -> \\[TEXT:label,closed_set]' --img photo.jpg
+
+    [bold]Example[/bold]  ofa infer runs/ground ground --img a.png --cap 'red disc' --save answer.png
+    """
+    from ofa_models.session import Session
+    from ofa_trainer.checkpointing import find_checkpoint
+
+    from ofa_cli.asking import (
+        answer_json,
+        answer_text,
+        asked_columns,
+        read_candidates,
+        read_columns,
+        require_columns,
+        save_answers,
+    )
+
+    if instruction.startswith("--"):
+        raise UserError(f"`{instruction}` stands where the instruction belongs: ofa infer CHECKPOINT INSTRUCTION --NAME VALUE …")
+    session = Session.from_pretrained(find_checkpoint(checkpoint))
+    closed = read_candidates(candidates) if candidates is not None else None
+    columns = asked_columns(session.resolve(instruction, closed).plan)
+    values = read_columns(context.args, inputs or [], columns)
+    options = _generation(
+        session,
+        strategy="sample" if sample else "beam" if beams is not None else None,
+        num_beams=beams,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        max_length=max_length,
+        num_return=num_return,
+        seed=seed,
+    )
+    if data is None:
+        require_columns(values, columns)
+        output = session(instruction, values, candidates=closed, generation=options)
+        if as_json:
+            print_json(answer_json(output))
+        else:
+            typer.echo(answer_text(output))
+        answers = {"answer": output}
+    else:
+        answers = {}
+        found = []
+        for number, (address, answer) in enumerate(_rows(session, instruction, data, values, closed, options), 1):
+            if isinstance(answer, str):
+                print_warning(f"skipped {answer}")
+                continue
+            answers[f"{number:05}"] = answer
+            if as_json:
+                found.append(answer_json(answer, address))
+            else:
+                typer.echo(f"{address}\t{answer_text(answer)}")
+        if as_json:
+            print_json(found)
+        if not answers:
+            raise UserError(f"no row of {data} could be answered")
+    if save is not None:
+        for path in save_answers(answers, save):
+            stderr().print(f"wrote {path}", style="dim", markup=False, soft_wrap=True)
+
+
+def _generation(session: Session, **given: object) -> GenerationOptions:
+    """The checkpoint's own options with what the command line says laid over them."""
+    from ofa_models.plans import GenerationOptions
+
+    own = session.checkpoint.plan.generation.model_dump()
+    return GenerationOptions.model_validate(own | {key: value for key, value in given.items() if value is not None})
+
+
+def _rows(
+    session: Session,
+    instruction: str,
+    data: Path,
+    values: dict[str, str],
+    closed: list[str] | dict[str, list[str]] | None,
+    options: GenerationOptions,
+) -> Iterator[tuple[str, Output | str]]:
+    """(address, answer or what is wrong) of every row of a file, ``values`` laid over each."""
+    from ofa_modalities.processor import SampleError
+    from ofa_trainer.sources.opening import open_source
+
+    source = open_source(data, base=Path.cwd())
+    root = getattr(source, "root", None)
+    for start in range(0, len(source), ROWS_AT_ONCE):
+        rows, addresses = [], []
+        for index in range(start, min(start + ROWS_AT_ONCE, len(source))):
+            try:
+                rows.append({**source.read(index, 0), **values})
+                addresses.append(source.address(index))
+            except SampleError as error:
+                yield source.address(index), str(error)
+        answers = session.batch(
+            instruction, rows, candidates=closed, generation=options, on_error="collect", addresses=addresses, root=root
+        )
+        for address, answer in zip(addresses, answers, strict=True):
+            yield address, str(answer) if isinstance(answer, SampleError) else answer

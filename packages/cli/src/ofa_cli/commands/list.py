@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ofa_cli.console import print_json, stdout
+from ofa_cli.options import AsJson
 
 if TYPE_CHECKING:
     from ofa_instruction import Group, PluginSpec
@@ -27,7 +28,7 @@ class Kind(StrEnum):
 
 def list_plugins(
     kind: Annotated[Kind, typer.Argument(help="What to list.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List task presets, modalities, models, criteria, metrics or data sources.
 

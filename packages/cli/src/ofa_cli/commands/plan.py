@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ofa_cli.console import print_json, stdout
+from ofa_cli.options import AsJson
 
 if TYPE_CHECKING:
     from ofa_instruction import NodePlan, PluginChoice, SlotPlan, TaskPlan
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def plan(
     instruction: Annotated[str, typer.Argument(help="One instruction, or alternatives joined by |||.", show_default=False)],
     backend: Annotated[str, typer.Option(help="Compile under this backend's profile.")] = "generalist",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the compiled plan of an instruction: how every slot is read, embedded, trained and answered.
 

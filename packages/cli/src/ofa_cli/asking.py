@@ -1,0 +1,132 @@
+"""From a command line to a question, and from an answer to a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ofa_cli.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from ofa_instruction import InstructionPlan, TaskPlan
+    from ofa_models.session import Output
+
+_PLACEHOLDERS = {"IMAGE": "photo.jpg", "TEXT": "'some words'", "BOX": "10,10,60,60"}
+
+
+def asked_columns(plan: InstructionPlan) -> list[str]:
+    """Columns that a row must have: what is read, and what is given on the target side."""
+    return list(dict.fromkeys(slot.column for slot in plan.slots if slot.side == "source" or slot.no_loss))
+
+
+def read_columns(extra: Sequence[str], inputs: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
+    """Values by column from ``--img photo.jpg``, ``--img=photo.jpg`` and ``--input img=photo.jpg``.
+
+    Raises UserError for an option that is no column of the instruction, and for one without a value.
+    """
+    values: dict[str, str] = {}
+    rest = list(extra)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise UserError(f"unexpected argument `{word}`; values are given by column: --{columns[0] if columns else 'NAME'} …")
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            if name in columns and not rest:
+                raise UserError(f"--{name} needs a value")
+            value = rest.pop(0) if name in columns else ""
+        _put(values, name, value, columns)
+    for item in inputs:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise UserError(f"--input {item}: write NAME=VALUE, for example --input img=photo.jpg")
+        _put(values, name, value, columns)
+    return values
+
+
+def _put(values: dict[str, str], name: str, value: str, columns: Sequence[str]) -> None:
+    if name not in columns:
+        known = " ".join(f"--{column}" for column in columns) or "none"
+        raise UserError(f"the instruction reads no column `{name}`{nearest(name, columns)}\nits columns: {known}")
+    if name in values:
+        raise UserError(f"the column `{name}` is given twice")
+    values[name] = value
+
+
+def require_columns(values: Mapping[str, object], columns: Sequence[str]) -> None:
+    """Raise UserError where a column that the instruction reads has no value."""
+    missing = [column for column in columns if column not in values]
+    if missing:
+        options = " ".join(f"--{column} …" for column in missing)
+        raise UserError(f"the instruction also reads {', '.join(f'`{column}`' for column in missing)}: add {options}")
+
+
+def read_candidates(path: Path) -> list[str] | dict[str, list[str]]:
+    """A closed set: a text file with a candidate a line, or JSON: a list, or a mapping of lists by column."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix.lower() != ".json":
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON: {error}") from error
+    lists = value.values() if isinstance(value, dict) else [value]
+    if not all(isinstance(items, list) and all(isinstance(item, str) for item in items) for items in lists):
+        raise UserError(f"{path}: expected a list of texts, or a mapping of such lists by column")
+    found: list[str] | dict[str, list[str]] = value
+    return found
+
+
+def answer_text(output: Output) -> str:
+    """An answer on a terminal: the value alone where there is one column, else a line a column."""
+    if len(output) == 1:
+        return value_text(output.value)
+    return "\n".join(f"{column}: {value_text(value)}" for column, value in output.items())
+
+
+def value_text(value: object) -> str:
+    """One value: text as it is, boxes as ``x0,y0,x1,y1``, lists item by item."""
+    match value:
+        case str():
+            return value
+        case [*parts] if parts and all(isinstance(part, int | float) for part in parts):
+            return ",".join(f"{part:.1f}" for part in parts)
+        case [*parts]:
+            return " | ".join(value_text(part) for part in parts) or "(none)"
+    return str(value)
+
+
+def answer_json(output: Output, address: str = "") -> dict[str, Any]:
+    """Everything about an answer, for a program."""
+    found: dict[str, Any] = json.loads(output.to_json())
+    return ({"address": address} if address else {}) | found
+
+
+def save_answers(outputs: Mapping[str, Output], path: Path) -> list[Path]:
+    """Write answers: one to a file by its suffix, or any number into a folder, as JSON and pictures with boxes."""
+    if path.suffix:
+        if len(outputs) != 1:
+            raise UserError(f"--save {path}: {len(outputs)} answers do not fit one file; name a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (output,) = outputs.values()
+        return [output.save(path)]
+    path.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, output in outputs.items():
+        written.append(output.save(path / f"{name}.json"))
+        if any(slot.picture for slot in output.slots):
+            written.append(output.save(path / f"{name}.png"))
+    return written
+
+
+def example_command(checkpoint: Path, task: TaskPlan) -> str:
+    """A command line that asks a trained task."""
+    import shlex
+
+    plan = task.instructions[0]
+    wanted = [slot for slot in plan.slots if slot.side == "source" or slot.no_loss]
+    values = {slot.column: _PLACEHOLDERS.get(slot.modality, "…") for slot in wanted}
+    options = " ".join(f"--{column} {value}" for column, value in values.items())
+    return f"ofa infer {shlex.quote(str(checkpoint))} {shlex.quote(plan.text)} {options}".rstrip()

@@ -1,0 +1,173 @@
+"""What a model will see of a row: segments, tokens, labels, lengths; pictures rebuilt from their patches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ofa_modalities.image.encoding import patches_to_image
+from ofa_modalities.segment import EncodedSegment, Example
+from ofa_trainer.mixture import Draw
+from ofa_trainer.preparing import Prepared
+from ofa_trainer.workers import BadRow, RowReader
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from rich.console import Console
+
+NO_LABEL = "·"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenSegment:
+    """One segment. tokens, labels: as a person would read them; a label of ``·`` has no loss."""
+
+    side: str
+    kind: str
+    column: str
+    num_tokens: int
+    shape: tuple[int, ...]
+    units: str
+    tokens: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    picture: Image | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program; the picture is left to --out."""
+        return {
+            "side": self.side,
+            "kind": self.kind,
+            "column": self.column or None,
+            "num_tokens": self.num_tokens,
+            "shape": list(self.shape),
+            "units": self.units,
+            "tokens": list(self.tokens),
+            "labels": [None if label == NO_LABEL else label for label in self.labels],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenRow:
+    """One row; ``error`` where it cannot be encoded."""
+
+    task: str
+    address: str
+    num_source_tokens: int = 0
+    num_target_tokens: int = 0
+    segments: tuple[SeenSegment, ...] = ()
+    error: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program."""
+        return {
+            "task": self.task,
+            "address": self.address,
+            "num_source_tokens": self.num_source_tokens,
+            "num_target_tokens": self.num_target_tokens,
+            "segments": [segment.as_json() for segment in self.segments],
+            "error": self.error or None,
+        }
+
+
+def explain_rows(prepared: Prepared, count: int, *, seed: int = 0) -> Iterator[SeenRow]:
+    """The first ``count`` training rows of each task, as the first epoch will encode them."""
+    sources = tuple(task.source("train") for task in prepared.tasks)
+    assert all(source is not None for source in sources)
+    reader = RowReader(
+        encoder=prepared.encoder,
+        names=tuple(task.name for task in prepared.tasks),
+        sources=sources,  # type: ignore[arg-type]
+        transforms=tuple(task.transform for task in prepared.tasks),
+        split="train",
+        seed=seed,
+    )
+    for number, (task, source) in enumerate(zip(prepared.tasks, sources, strict=True)):
+        assert source is not None
+        for index in range(min(count, len(source))):
+            result = reader(Draw(task=number, epoch=0, index=index))
+            if isinstance(result, BadRow):
+                yield SeenRow(task=task.name, address=source.address(index), error=str(result))
+            else:
+                yield _row(prepared, task.name, result)
+
+
+def _row(prepared: Prepared, task: str, example: Example) -> SeenRow:
+    sides = (("source", example.source), ("target", example.target))
+    return SeenRow(
+        task=task,
+        address=example.address,
+        num_source_tokens=example.num_source_tokens,
+        num_target_tokens=example.num_target_tokens,
+        segments=tuple(_segment(prepared, side, segment) for side, segments in sides for segment in segments),
+    )
+
+
+def _segment(prepared: Prepared, side: str, segment: EncodedSegment) -> SeenSegment:
+    spell = prepared.vocabulary.spell
+    slot = prepared.encoder.slots[segment.slot].slot if segment.slot >= 0 else None
+    ids = segment.units.dtype.kind == "i"
+    tokens = tuple(spell(int(unit)) for unit in segment.units) if ids else ()
+    picture = None
+    if slot is not None and slot.modality == "IMAGE" and not ids and len(segment.shape) == 2:
+        picture = patches_to_image(segment.units, segment.shape)
+    return SeenSegment(
+        side=side,
+        kind=slot.modality if slot is not None else "words",
+        column=slot.column if slot is not None else "",
+        num_tokens=segment.num_tokens,
+        shape=tuple(segment.layout),
+        units="ids" if ids else f"{segment.units.shape[-1]} floats",
+        tokens=tokens,
+        labels=_labels(segment, spell),
+        picture=picture,
+    )
+
+
+def _labels(segment: EncodedSegment, spell: Any) -> tuple[str, ...]:
+    if segment.labels is not None and segment.weights is not None:
+        pairs = zip(segment.labels, segment.weights, strict=True)
+        return tuple(spell(int(label)) if weight > 0 else NO_LABEL for label, weight in pairs)
+    if segment.frames is not None:
+        return tuple(f"frame {number}" for number in range(len(segment.frames)))
+    return ()
+
+
+def save_pictures(rows: Sequence[SeenRow], folder: Path) -> list[Path]:
+    """Write the rebuilt pictures as PNG and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, row in enumerate(rows):
+        for place, segment in enumerate(row.segments):
+            if segment.picture is not None:
+                path = folder / f"{row.task}-{number:03}-{segment.column}-{place}.png"
+                segment.picture.save(path)
+                paths.append(path)
+    return paths
+
+
+def print_rows(rows: Sequence[SeenRow], console: Console) -> None:
+    """For a person: a line a segment, tokens and labels below it."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for row in rows:
+        head = Text.assemble((row.task, "bold cyan"), "  ", (row.address, "bold"))
+        if row.error:
+            console.print(Text.assemble(head, ("  bad row: ", "bold red"), row.error), soft_wrap=True)
+            continue
+        total = row.num_source_tokens + row.num_target_tokens
+        head.append(f"  {total} tokens = {row.num_source_tokens} source + {row.num_target_tokens} target", "dim")
+        console.print(head)
+        for segment in row.segments:
+            name = Text.assemble((f"{segment.side:<7}", "dim"), (f"{segment.kind:<9}", "cyan"), f"{segment.column:<10}")
+            shape = " × ".join(map(str, segment.shape))
+            suffix = f" ({shape}, each {segment.units})" if segment.units != "ids" else ""
+            name.append(f"{segment.num_tokens} token{'s' if segment.num_tokens != 1 else ''}{suffix}", "dim")
+            console.print(Padding(name, (0, 0, 0, 2)))
+            for title, words in (("read", segment.tokens), ("learn", segment.labels)):
+                if words:
+                    line = Text.assemble((f"{title:<6}", "dim"), " ".join(words))
+                    console.print(Padding(line, (0, 0, 0, 9)))
+        console.print()

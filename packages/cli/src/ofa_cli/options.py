@@ -1,0 +1,23 @@
+"""Options that several commands share, each said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+RunOrInstruction: TypeAlias = Annotated[
+    str, typer.Argument(metavar="RUN.YAML|INSTRUCTION", help="A run file, or an instruction with --data.", show_default=False)
+]
+RunFileArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN.YAML", help="The run file.", show_default=False)]
+Data: TypeAlias = Annotated[
+    Path | None, typer.Option("--data", metavar="FILE", help="Rows of an instruction: CSV, TSV, JSONL or Parquet.")
+]
+Settings: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Lay a.b=c over the run file; may be repeated.")
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]
+CheckpointArgument: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint folder, or the output folder of a run.", show_default=False)
+]

@@ -1,0 +1,56 @@
+"""What to run: a run file, or one instruction with its data. No torch here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ofa_cli.errors import UserError
+
+if TYPE_CHECKING:
+    from ofa_trainer.plans import RunFile
+
+INLINE_TASK = "task"
+"""Name of the task that is given as an instruction on the command line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """A run file's plan, and the folder that its paths start from."""
+
+    run: RunFile
+    base: Path
+
+
+def is_instruction(text: str) -> bool:
+    """Whether a command's first argument is an instruction rather than a path."""
+    return "->" in text or text.lstrip().startswith("[")
+
+
+def read_request(
+    what: str, *, data: Path | None = None, settings: Sequence[str] = (), options: Mapping[str, object] | None = None
+) -> RunRequest:
+    """A run file's path, or an instruction with ``data``.
+
+    settings: ``a.b=c`` as given. options: what the command's own options say, by dotted key, None left out; they lie on top.
+    Raises UserError and RunFileError.
+    """
+    from ofa_trainer.run_file import load_run, parse_run
+
+    given = (f"{key}={json.dumps(value)}" for key, value in (options or {}).items() if value is not None)
+    overrides = [*settings, *given]
+    if is_instruction(what):
+        if data is None:
+            raise UserError("an instruction needs its rows: --data my.csv")
+        task = {"instruction": what, "train": str(data)}
+        text = json.dumps({"tasks": {INLINE_TASK: task}})
+        return RunRequest(run=parse_run(text, "command line", overrides), base=Path.cwd())
+    if data is not None:
+        raise UserError("--data goes with an instruction; a run file names its own data")
+    path = Path(what)
+    if not path.exists():
+        raise UserError(f"{what}: no such run file, and not an instruction either (an instruction has a `->`)")
+    return RunRequest(run=load_run(path, overrides), base=path.parent)
