@@ -1,7 +1,6 @@
 """Optimisers by parameter group: Muon on the matrices of the blocks, AdamW on everything else.
 
-Muon: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; torch's own implementation. Embeddings, heads, norms and
-what adaptors and criteria own go to AdamW. Vectors and scalars have no weight decay.
+Embeddings, adaptors, gains and what criteria own go to AdamW. Vectors and scalars have no weight decay.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import torch
 from ofa_models.zoo import optimiser_groups
 from torch import Tensor, nn
 
+from ofa_trainer.muon import Muon
 from ofa_trainer.plans import TrainerOptions
 
 class Optimizers:
@@ -34,7 +34,7 @@ class Optimizers:
         if groups:
             self.optimizers["adamw"] = torch.optim.AdamW(groups, lr=options.adamw_lr, betas=options.adamw_betas, fused=True)
         if muon:
-            self.optimizers["muon"] = torch.optim.Muon(muon, lr=options.muon_lr, weight_decay=options.weight_decay)
+            self.optimizers["muon"] = Muon(muon, lr=options.muon_lr, weight_decay=options.weight_decay)
         self._peaks = {name: optimizer.param_groups[0]["lr"] for name, optimizer in self.optimizers.items()}
 
     def step(self, factor: float) -> None:

@@ -15,6 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
@@ -125,7 +126,7 @@ class _Pool:
         number = 0
         while True:
             while len(asked) < CHUNKS_AHEAD * len(self.pipes):
-                chunk = [draw for draw, _ in zip(draws, range(CHUNK_ROWS), strict=False)]
+                chunk = list(islice(draws, CHUNK_ROWS))
                 if not chunk:
                     break
                 worker = number % len(self.pipes)
@@ -155,11 +156,15 @@ class _Pool:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            process.join()
+            process.join(timeout=5)
+            if process.is_alive():
+                process.kill()
+                process.join()
 
 
 def _work(reader: RowReader, pipe: Connection, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker would inherit a handler that goes on
     if "torch" in sys.modules:
         import torch
 

@@ -1,0 +1,182 @@
+"""Sources: rows by index, addresses a person can look up, and errors that name the place."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ofa_modalities.processor import SampleError
+from ofa_trainer.plans import SourcePlan
+from ofa_trainer.source import Source
+from ofa_trainer.sources.common import DataError
+from ofa_trainer.sources.opening import open_source
+from ofa_trainer.sources.views import Renamed, column_of, split_off
+
+ROWS = [{"a": "x", "b": "1"}, {"a": "a, b", "b": 'say "hi"'}, {"a": "two\nlines", "b": ""}]
+
+
+def read_all(source: Source) -> list[dict[str, object]]:
+    return [dict(source.read(index, 0)) for index in range(len(source))]
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_text(text, encoding=encoding, newline="")
+    return path
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_csv_reads_quotes_and_newlines(tmp_path: Path, newline: str, encoding: str) -> None:
+    text = newline.join(["a,b", "x,1", '"a, b","say ""hi"""', '"two\nlines",', "", ""])
+    source = open_source(write(tmp_path / "my.csv", text, encoding))
+    assert read_all(source) == ROWS
+    assert source.address(0) == "my.csv:row 1"
+    assert source.address(2) == "my.csv:row 3"
+    assert source.root == tmp_path.resolve()  # type: ignore[attr-defined]
+
+
+cell = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"), max_size=8)
+
+
+@given(rows=st.lists(st.tuples(cell, cell), min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_csv_round_trip(rows: list[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory) -> None:
+    import csv
+
+    path = tmp_path_factory.mktemp("csv") / "my.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        writer.writerow(["a", "b"])
+        writer.writerows(rows)
+    assert [tuple(row.values()) for row in read_all(open_source(path))] == rows
+
+
+def test_a_quote_inside_a_cell_opens_nothing(tmp_path: Path) -> None:
+    source = open_source(write(tmp_path / "my.csv", 'a,b\n5" pipe,x\n6" pipe,y\n7" pipe,z\n'))
+    assert [row["a"] for row in read_all(source)] == ['5" pipe', '6" pipe', '7" pipe']
+
+
+def test_tsv_and_a_given_delimiter(tmp_path: Path) -> None:
+    assert read_all(open_source(write(tmp_path / "my.tsv", "a\tb\n1,5\t2\n"))) == [{"a": "1,5", "b": "2"}]
+    plan = SourcePlan(path="semi.csv", options={"delimiter": ";"})
+    write(tmp_path / "semi.csv", "a;b\n1;2\n")
+    assert read_all(open_source(plan, base=tmp_path)) == [{"a": "1", "b": "2"}]
+
+
+def test_a_ragged_row_is_a_sample_error_with_its_address(tmp_path: Path) -> None:
+    source = open_source(write(tmp_path / "my.csv", "a,b\n1,2\n\n3\n4,5,6\n"))
+    assert source.read(0, 0) == {"a": "1", "b": "2"}
+    with pytest.raises(SampleError, match=r"my\.csv:row 2 \(line 4\).*1 cells under 2 columns"):
+        source.read(1, 0)
+    with pytest.raises(SampleError, match="3 cells"):
+        source.read(2, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "empty"), ("a,a\n1,2\n", "twice"), ("a,\n1,2\n", "has no name")],
+)
+def test_bad_headers_are_data_errors(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        open_source(write(tmp_path / "my.csv", text))
+
+
+def test_a_csv_in_another_encoding_says_so(tmp_path: Path) -> None:
+    (tmp_path / "my.csv").write_bytes("a\nköln\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"my\.csv: not utf-8"):
+        open_source(tmp_path / "my.csv")
+
+
+def test_jsonl_and_its_bad_lines(tmp_path: Path) -> None:
+    lines = [json.dumps({"a": 1}), "", "{broken", "[1]", json.dumps({"a": [1, 2]})]
+    source = open_source(write(tmp_path / "my.jsonl", "\n".join(lines)))
+    assert len(source) == 4
+    assert source.read(0, 0) == {"a": 1}
+    assert source.read(3, 0) == {"a": [1, 2]}
+    with pytest.raises(SampleError, match=r"my\.jsonl:line 3.*not JSON"):
+        source.read(1, 0)
+    with pytest.raises(SampleError, match=r"my\.jsonl:line 4.*JSON object"):
+        source.read(2, 0)
+
+
+def test_parquet_by_row_groups(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    for number in range(2):
+        table = pyarrow.table({"n": list(range(number * 10, number * 10 + 10)), "b": [b"x"] * 10})
+        parquet.write_table(table, tmp_path / f"part{number}.parquet", row_group_size=3)
+    source = open_source(tmp_path)
+    assert [row["n"] for row in read_all(source)] == list(range(20))
+    assert source.address(12) == "part1.parquet:row 3"
+    assert list(column_of(source, "n") or ()) == list(range(20))
+    copy = pickle.loads(pickle.dumps(source))  # noqa: S301
+    assert copy.read(17, 0) == source.read(17, 0)
+    broken = write(tmp_path / "broken.parquet", "no")
+    with pytest.raises(DataError, match="not a Parquet file"):
+        open_source(broken)
+
+
+def test_frames_and_datasets() -> None:
+    pandas = pytest.importorskip("pandas")
+    assert read_all(open_source(pandas.DataFrame({"a": ["x", None]}))) == [{"a": "x"}, {"a": None}]
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features({"a": datasets.Value("string"), "l": datasets.ClassLabel(names=["no", "yes"])})
+    source = open_source(datasets.Dataset.from_dict({"a": ["x", "y"], "l": [1, 0]}, features=features), name="mine")
+    assert read_all(source) == [{"a": "x", "l": "yes"}, {"a": "y", "l": "no"}]
+    assert source.address(1) == "mine:row 2"
+
+
+def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "a\n1\n")
+    with pytest.raises(DataError, match=r"did you mean `train\.csv`"):
+        open_source(tmp_path / "trian.csv")
+    write(tmp_path / "my.txt", "a")
+    with pytest.raises(DataError, match=r"no source reads `\.txt`; known: .*\.csv"):
+        open_source(tmp_path / "my.txt")
+    with pytest.raises(DataError, match="not from builtins.int"):
+        open_source(3)
+
+
+def test_rows_that_are_no_mappings_are_sample_errors() -> None:
+    source = open_source([{"a": 1}, 3], name="mine")
+    with pytest.raises(SampleError, match="mine:row 2"):
+        source.read(1, 0)
+
+
+def test_renamed_columns() -> None:
+    source = Renamed(open_source([{"file": "x", "n": 1}]), {"img": "file"})
+    assert source.read(0, 0)["img"] == "x"
+    assert list(column_of(source, "img") or ()) == ["x"]
+    with pytest.raises(SampleError, match="no column `fiel`"):
+        Renamed(open_source([{"file": "x"}]), {"img": "fiel"}).read(0, 0)
+
+
+@given(total=st.integers(20, 3000), share=st.floats(0.001, 0.9))
+@settings(max_examples=40, deadline=None)
+def test_a_split_gives_every_row_to_one_side(total: int, share: float) -> None:
+    train, valid = split_off(open_source([{"n": n} for n in range(total)]), share)
+    assert valid is not None
+    assert len(valid) == max(1, min(500, round(total * share)))
+    numbers = [row["n"] for row in (*read_all(train), *read_all(valid))]
+    assert sorted(numbers) == list(range(total))  # type: ignore[type-var]
+    again, _ = split_off(open_source([{"n": n} for n in range(total)]), share)
+    assert read_all(again) == read_all(train)
+    assert list(column_of(train, "n") or ()) == [row["n"] for row in read_all(train)]
+
+
+def test_few_rows_are_not_split() -> None:
+    source = open_source([{"n": n} for n in range(19)])
+    assert split_off(source) == (source, None)
+
+
+def test_a_split_is_spread_over_the_rows() -> None:
+    _, valid = split_off(open_source([{"n": n} for n in range(5000)]), 0.1)
+    assert valid is not None
+    numbers = np.array([row["n"] for row in read_all(valid)])
+    assert 2000 < numbers.mean() < 3000

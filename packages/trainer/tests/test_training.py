@@ -1,0 +1,266 @@
+"""Training: the laws of a step, exact resume, what is written and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from trainer_rows import text_rows
+from ofa_models import GeneralistModel, load_checkpoint
+from ofa_models.checkpoint import CheckpointError
+from ofa_trainer import DataError, Interrupted, NonFiniteLoss, Task, Trained, Trainer, find_checkpoint
+from ofa_trainer.checkpointing import saved_steps
+from ofa_trainer.reporting import Event, StepDone
+from ofa_trainer.step import StepLoss
+from torch import Tensor
+
+FIRST = "what is the first word of [TEXT:text,noise_ratio=0.2] ? -> [TEXT:first]"
+HAS = "is there a cat in [TEXT:text] ? -> [TEXT:has,closed_set]"
+
+
+def tasks(count: int = 60) -> list[Task]:
+    return [Task("first", FIRST, train=text_rows(count)), Task("has", HAS, train=text_rows(count, seed=1))]
+
+
+def trainer(**options: Any) -> Trainer:
+    defaults = {"steps": 12, "batch_tokens": 512, "tokenizer_size": 300, "valid_metrics": False, "deterministic": True}
+    return Trainer(**(defaults | options))
+
+
+def weights(trained: Trained) -> dict[str, Tensor]:
+    return dict(trained.model.state_dict())
+
+
+def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("dropout", [0.1])
+def test_stopping_and_resuming_equals_a_straight_run(tmp_path: Path, workers: int, dropout: float) -> None:
+    model = GeneralistModel("nano", dropout=dropout)
+    straight = trainer(steps=60).fit(model, tasks(), output=tmp_path / "straight")
+    stopped = trainer(steps=60, stop_after=30, workers=workers).fit(model, tasks(), output=tmp_path / "parts")
+    assert (stopped.reason, stopped.state.step) == ("stopped", 30)
+    resumed = trainer(steps=60, workers=workers).fit(model, tasks(), output=tmp_path / "parts", resume=True)
+    assert resumed.state.step == 60
+    assert resumed.state.stream.counts[0] > 2 * 57  # beyond the end of an epoch
+    assert_same(weights(straight), weights(resumed))
+    assert_same(
+        weights(straight), dict(load_checkpoint(find_checkpoint(tmp_path / "parts", "newest")).model.state_dict())
+    )
+    steps = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
+    assert [event["step"] for event in steps if event["event"] == "step"] == [10, 20, 30, 40, 50, 60]
+
+
+def test_resuming_twice(tmp_path: Path) -> None:
+    straight = trainer().fit("nano", tasks())
+    for stop in (3, 8, None):
+        parts = trainer(stop_after=stop).fit("nano", tasks(), output=tmp_path, resume=True)
+    assert_same(weights(straight), weights(parts))
+
+
+def test_a_resumed_run_must_be_the_same_run(tmp_path: Path) -> None:
+    trainer(stop_after=2).fit("nano", tasks(), output=tmp_path)
+    with pytest.raises(CheckpointError, match=r"(?s)trainer\.seed: 0 then, 1 now.*trainer\.steps: 12 then, 13 now|trainer\.steps"):
+        trainer(steps=13, seed=1).fit("nano", tasks(), output=tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="task first: its training rows"):
+        trainer().fit("nano", tasks(61), output=tmp_path, resume=True)
+    with pytest.raises(ValueError, match="holds a run at step 2 already"):
+        trainer().fit("nano", tasks(), output=tmp_path)
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def report(self, event: Event) -> None:
+        self.events.append(event)
+
+    def close(self) -> None:
+        pass
+
+
+def test_cutting_a_step_into_parts_changes_nothing() -> None:
+    def losses(accumulation: int) -> list[tuple[float, float]]:
+        recorder = Recorder()
+        Trainer(
+            steps=1, batch_tokens=600, tokenizer_size=300, valid_metrics=False, accumulation=accumulation, reporters=[recorder]
+        ).fit("nano", tasks())
+        return [(event.loss, event.gradient_norm) for event in recorder.events if isinstance(event, StepDone)]
+
+    (one,), (four,) = losses(1), losses(4)
+    assert four == pytest.approx(one, rel=1e-6)
+
+
+def test_the_loss_weighs_each_task_by_its_share() -> None:
+    prepared = trainer().prepare("nano", tasks())
+    shares = {"first": 0.3, "has": 0.7}
+    from ofa_models import build_model
+    from ofa_models.zoo import as_backend
+    from ofa_trainer.criterion import CriterionContext
+    from ofa_trainer.trainer import row_stream
+
+    context = CriterionContext(width=64, vocabulary=prepared.vocabulary.plan)
+    loss = StepLoss(prepared.encoder.slots, prepared.catalog, context, shares, seed=0)
+    model = build_model(prepared.model_plan, prepared.catalog)
+    rows = next(row_stream(prepared, trainer().options).steps(row_stream(prepared, trainer().options).start()))
+    batch = prepared.encoder.pack(rows.examples)
+    together = float(loss(as_backend(model), batch, loss.weigh([batch])).loss)
+    alone = 0.0
+    for number, name in enumerate(prepared.encoder.task_names):
+        part = prepared.encoder.pack([row for row in rows.examples if row.task == number])
+        alone += float(loss(as_backend(model), part, loss.weigh([part])).loss)
+        assert part.num_rows > 1, name
+    assert together == pytest.approx(alone, rel=1e-5)
+
+
+def test_it_learns() -> None:
+    recorder = Recorder()
+    Trainer(steps=40, batch_tokens=1024, tokenizer_size=300, valid_metrics=False, reporters=[recorder]).fit("nano", tasks(200))
+    steps = [event for event in recorder.events if isinstance(event, StepDone)]
+    assert steps[-1].losses["first"] < 0.6 * steps[0].losses["first"]
+
+
+def test_a_loss_that_is_no_number_names_task_and_rows() -> None:
+    with pytest.raises(NonFiniteLoss, match=r"step \d+: the (loss|gradient) of .*`first`.* is not finite; rows: .*row"):
+        trainer(steps=20, muon_lr=1e30, adamw_lr=1e30, warmup_steps=0, clip=None).fit("nano", tasks())
+
+
+def test_checkpoints_rotate_and_the_best_stays(tmp_path: Path) -> None:
+    trained = trainer(steps=12, validate_every=2, keep=2).fit("nano", tasks(), output=tmp_path)
+    best = trained.state.best_step
+    assert best is not None
+    assert saved_steps(tmp_path) == sorted({best, 10, 12})
+    assert find_checkpoint(tmp_path).name == f"step-{best:06d}"
+    assert find_checkpoint(tmp_path, "newest").name == "step-000012"
+    assert sorted(path.name for path in find_checkpoint(tmp_path).iterdir()) == [
+        "closed_sets",
+        "model.safetensors",
+        "plan.json",
+        "run.json",
+        "state.json",
+        "state.safetensors",
+        "tokenizer.json",
+    ]
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        find_checkpoint(tmp_path / "checkpoints")
+
+
+def test_minutes_alone_set_the_number_of_steps_once(tmp_path: Path) -> None:
+    trained = trainer(steps=None, minutes=0.05).fit("nano", tasks(), output=tmp_path)
+    assert trained.reason == "done"
+    assert trained.state.step > 5
+
+
+def test_an_unbuilt_model_stays_unbuilt_and_random_numbers_untouched() -> None:
+    before = torch.get_rng_state()
+    trainer(steps=2).fit("nano", tasks())
+    assert torch.equal(before, torch.get_rng_state())
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(
+    ("instruction", "error", "message"),
+    [
+        ("[TEXT:text] -> ", ValueError, "nothing to learn"),
+        ("[TEXT:text|TEXT:first] -> [TEXT:has]", ValueError, "contrast"),
+        ("[TEXT:txt] -> [TEXT:has]", DataError, "reads the column `txt`.*did you mean `text`"),
+        ("[TEXT:text] -> [TEXT:has,closed_set=colours]", None, ""),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_runs(
+    instruction: str, error: type[Exception] | None, message: str
+) -> None:
+    task = Task("x", instruction, train=text_rows(30))
+    if error is None:
+        assert trainer().prepare("nano", [task]).closed_sets == {"x": {"colours": ("no", "yes")}}
+        return
+    with pytest.raises(error, match=message):
+        trainer().prepare("nano", [task])
+
+
+def test_wrong_options_name_the_nearest() -> None:
+    with pytest.raises(ValueError, match="`stepz`: there is no such key; did you mean `steps`"):
+        Trainer(stepz=3)
+    with pytest.raises(ValueError, match="two tasks are called `first`"):
+        trainer().prepare("nano", [*tasks(), *tasks()])
+    with pytest.raises(ValueError, match="no slot uses the closed set `other`"):
+        trainer().prepare("nano", [Task("x", HAS, train=text_rows(30), closed_sets={"other": ["a"]})])
+
+
+PROGRAM = """
+    import sys
+    sys.path.insert(0, {tests!r})
+    import torch
+    torch.set_num_threads(1)
+    from test_training import tasks, trainer
+    from ofa_trainer import Interrupted
+    options = dict(steps={steps}, save_every=1, keep=2, log_every=1)
+    try:
+        trainer(**options).fit("nano", tasks(), output={output!r}, resume=True)
+    except Interrupted as error:
+        print(error)
+        sys.exit(130)
+"""
+
+
+def start(output: Path, steps: int) -> subprocess.Popen[str]:
+    program = textwrap.dedent(PROGRAM.format(tests=str(Path(__file__).parent), output=str(output), steps=steps))
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+
+
+def wait_for_steps(output: Path, steps: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not [step for step in saved_steps(output) if step >= steps]:
+        assert process.poll() is None, "the run ended by itself"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_whole_checkpoints_and_goes_on(tmp_path: Path) -> None:
+    for wanted in (2, 5):
+        process = start(tmp_path, 1000)
+        wait_for_steps(tmp_path, wanted, process)
+        process.kill()
+        process.communicate()
+        steps = saved_steps(tmp_path)
+        assert steps
+        for step in steps:
+            load_checkpoint(tmp_path / "checkpoints" / f"step-{step:06d}")
+
+
+@pytest.mark.slow
+def test_an_interrupt_finishes_the_step_and_saves(tmp_path: Path) -> None:
+    process = start(tmp_path, 1000)
+    wait_for_steps(tmp_path, 2, process)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"interrupted after step {saved_steps(tmp_path)[-1]}" in said
+
+
+def test_an_interrupt_is_typed(tmp_path: Path) -> None:
+    class Stopper(Recorder):
+        def report(self, event: Event) -> None:
+            if isinstance(event, StepDone):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="interrupted after step 1; saved") as found:
+        Trainer(
+            steps=5, log_every=1, batch_tokens=512, tokenizer_size=300, valid_metrics=False, reporters=[Stopper()]
+        ).fit("nano", tasks(), output=tmp_path)
+    assert found.value.checkpoint is not None
+    assert saved_steps(tmp_path) == [1]
