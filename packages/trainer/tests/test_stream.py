@@ -7,7 +7,6 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from trainer_rows import text_rows
 from ofa_modalities.processor import SampleError
 from ofa_models import GeneralistModel
 from ofa_trainer import Task, TooManyBadRows, Trainer
@@ -15,6 +14,7 @@ from ofa_trainer.preparing import Prepared
 from ofa_trainer.source import Source
 from ofa_trainer.stream import RowStream, StepRows, StreamState, cut
 from ofa_trainer.trainer import row_stream
+from trainer_rows import text_rows
 
 INSTRUCTION = "what is the first word of [TEXT:text,noise_ratio=0.3] ? -> [TEXT:first]"
 

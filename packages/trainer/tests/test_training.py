@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import torch
-from trainer_rows import text_rows
 from ofa_models import GeneralistModel, load_checkpoint
 from ofa_models.checkpoint import CheckpointError
 from ofa_trainer import DataError, Interrupted, NonFiniteLoss, Task, Trained, Trainer, find_checkpoint
@@ -22,6 +21,7 @@ from ofa_trainer.checkpointing import saved_steps
 from ofa_trainer.reporting import Event, StepDone
 from ofa_trainer.step import StepLoss
 from torch import Tensor
+from trainer_rows import text_rows
 
 FIRST = "what is the first word of [TEXT:text,noise_ratio=0.2] ? -> [TEXT:first]"
 HAS = "is there a cat in [TEXT:text] ? -> [TEXT:has,closed_set]"
@@ -57,9 +57,7 @@ def test_stopping_and_resuming_equals_a_straight_run(tmp_path: Path, workers: in
     assert resumed.state.step == 60
     assert resumed.state.stream.counts[0] > 2 * 57  # beyond the end of an epoch
     assert_same(weights(straight), weights(resumed))
-    assert_same(
-        weights(straight), dict(load_checkpoint(find_checkpoint(tmp_path / "parts", "newest")).model.state_dict())
-    )
+    assert_same(weights(straight), dict(load_checkpoint(find_checkpoint(tmp_path / "parts", "newest")).model.state_dict()))
     steps = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
     assert [event["step"] for event in steps if event["event"] == "step"] == [10, 20, 30, 40, 50, 60]
 
@@ -73,7 +71,9 @@ def test_resuming_twice(tmp_path: Path) -> None:
 
 def test_a_resumed_run_must_be_the_same_run(tmp_path: Path) -> None:
     trainer(stop_after=2).fit("nano", tasks(), output=tmp_path)
-    with pytest.raises(CheckpointError, match=r"(?s)trainer\.seed: 0 then, 1 now.*trainer\.steps: 12 then, 13 now|trainer\.steps"):
+    with pytest.raises(
+        CheckpointError, match=r"(?s)trainer\.seed: 0 then, 1 now.*trainer\.steps: 12 then, 13 now|trainer\.steps"
+    ):
         trainer(steps=13, seed=1).fit("nano", tasks(), output=tmp_path, resume=True)
     with pytest.raises(CheckpointError, match="task first: its training rows"):
         trainer().fit("nano", tasks(61), output=tmp_path, resume=True)
@@ -117,11 +117,11 @@ def test_the_loss_weighs_each_task_by_its_share() -> None:
     model = build_model(prepared.model_plan, prepared.catalog)
     rows = next(row_stream(prepared, trainer().options).steps(row_stream(prepared, trainer().options).start()))
     batch = prepared.encoder.pack(rows.examples)
-    together = float(loss(as_backend(model), batch, loss.weigh([batch])).loss)
+    together = loss(as_backend(model), batch, loss.weigh([batch])).loss.item()
     alone = 0.0
     for number, name in enumerate(prepared.encoder.task_names):
         part = prepared.encoder.pack([row for row in rows.examples if row.task == number])
-        alone += float(loss(as_backend(model), part, loss.weigh([part])).loss)
+        alone += loss(as_backend(model), part, loss.weigh([part])).loss.item()
         assert part.num_rows > 1, name
     assert together == pytest.approx(alone, rel=1e-5)
 
@@ -259,8 +259,8 @@ def test_an_interrupt_is_typed(tmp_path: Path) -> None:
                 os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted, match="interrupted after step 1; saved") as found:
-        Trainer(
-            steps=5, log_every=1, batch_tokens=512, tokenizer_size=300, valid_metrics=False, reporters=[Stopper()]
-        ).fit("nano", tasks(), output=tmp_path)
+        Trainer(steps=5, log_every=1, batch_tokens=512, tokenizer_size=300, valid_metrics=False, reporters=[Stopper()]).fit(
+            "nano", tasks(), output=tmp_path
+        )
     assert found.value.checkpoint is not None
     assert saved_steps(tmp_path) == [1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-WORDS = "red green blue cat dog sun moon tree house fish".split()
+WORDS = ["red", "green", "blue", "cat", "dog", "sun", "moon", "tree", "house", "fish"]
 
 
 def text_rows(count: int, seed: int = 0) -> list[dict[str, object]]:

@@ -1,11 +1,11 @@
 """Training: tasks, data sources, the mixture, criteria, metrics, the loop.
 
-    1  Task(name, instruction, train=rows)            task.py, presets.py, sources/
-    2  prepare: compile, vocabulary, closed sets      preparing.py
-    3  which row comes next                           mixture.py, stream.py, workers.py
-    4  one step                                       step.py, criteria/, optimizers.py, schedule.py
-    5  the run                                        loop.py, trainer.py, checkpointing.py, reporting/
-    6  how good it is                                 evaluate.py, metrics/
+1  Task(name, instruction, train=rows)            task.py, presets.py, sources/
+2  prepare: compile, vocabulary, closed sets      preparing.py
+3  which row comes next                           mixture.py, stream.py, workers.py
+4  one step                                       step.py, criteria/, optimizers.py, schedule.py
+5  the run                                        loop.py, trainer.py, checkpointing.py, reporting/
+6  how good it is                                 evaluation.py, metrics/
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ofa_trainer.plans import EvaluatePlan, RunFile, SourcePlan, TaskFilePlan, T
 if TYPE_CHECKING:
     from ofa_trainer.checkpointing import find_checkpoint
     from ofa_trainer.criterion import Criterion, CriterionContext, LossInputs, LossTerms
-    from ofa_trainer.evaluate import Evaluation, MetricResult, evaluate
+    from ofa_trainer.evaluation import Evaluation, MetricResult, evaluate
     from ofa_trainer.loop import Interrupted, NonFiniteLoss
     from ofa_trainer.presets import preset, preset_names
     from ofa_trainer.reporting import Event, JsonLinesReporter, ProgressReporter, Reporter
@@ -35,13 +35,13 @@ _HOMES = {
     "Criterion": "criterion",
     "CriterionContext": "criterion",
     "DataError": "sources.common",
-    "Evaluation": "evaluate",
+    "Evaluation": "evaluation",
     "Event": "reporting",
     "Interrupted": "loop",
     "JsonLinesReporter": "reporting",
     "LossInputs": "criterion",
     "LossTerms": "criterion",
-    "MetricResult": "evaluate",
+    "MetricResult": "evaluation",
     "NonFiniteLoss": "loop",
     "ProgressReporter": "reporting",
     "Reporter": "reporting",
@@ -52,7 +52,7 @@ _HOMES = {
     "TrainPlan": "train_plan",
     "Trained": "trainer",
     "Trainer": "trainer",
-    "evaluate": "evaluate",
+    "evaluate": "evaluation",
     "find_checkpoint": "checkpointing",
     "load_run": "run_file",
     "open_source": "sources.opening",

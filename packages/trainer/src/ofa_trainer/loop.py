@@ -1,6 +1,6 @@
 """One optimiser step: rows in, parameters changed, figures out.
 
-    rows of the step ─cut─▶ parts ─pack─▶ batches ─weigh─▶ scales ─forward, backward, part by part─▶ clip ─▶ step
+rows of the step ─cut─▶ parts ─pack─▶ batches ─weigh─▶ scales ─forward, backward, part by part─▶ clip ─▶ step
 """
 
 from __future__ import annotations
@@ -132,9 +132,5 @@ class StepRunner:
             if not math.isfinite(value)
         } or set(batch.task_names)
         names = cast("list[int]", batch.tasks.tolist())
-        addresses = [
-            address for task, address in zip(names, batch.addresses, strict=True) if batch.task_names[task] in tasks
-        ]
+        addresses = [address for task, address in zip(names, batch.addresses, strict=True) if batch.task_names[task] in tasks]
         raise NonFiniteLoss("loss", number, sorted(tasks), addresses)
-
-

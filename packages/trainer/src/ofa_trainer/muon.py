@@ -2,9 +2,9 @@
 
     # M matrices of one shape, A rows, B columns
 
-The same update as `torch.optim.Muon` (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon), which works matrix by matrix
-and always in bfloat16. Small models have many small matrices, and a CPU without bfloat16 units multiplies them more slowly
-than float32 ones: there torch's took most of a step. Here a shape is one batched product, in float32 where that is faster.
+The same update as `torch.optim.Muon` (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon), which works matrix by
+matrix and always in bfloat16. Small models have many small matrices, and a CPU without bfloat16 units multiplies them more
+slowly than float32 ones: there torch's took most of a step. Here a shape is one batched product, in float32 where that is faster.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ofa_trainer.muon import Muon
 from ofa_trainer.plans import TrainerOptions
 
+
 class Optimizers:
     """Several torch optimisers driven as one, each with the peak rate it started from."""
 

@@ -86,9 +86,12 @@ class TrainerOptions(Plan):
     def _check(self) -> Self:
         if self.stop_after is not None and self.steps is not None and self.stop_after > self.steps:
             raise ValueError(f"stop_after ({self.stop_after}) lies beyond steps ({self.steps})")
-        if self.max_row_tokens > self.batch_tokens:
-            return self.model_copy(update={"max_row_tokens": self.batch_tokens})
         return self
+
+    @property
+    def row_limit(self) -> int:
+        """Most tokens of a row: no row is longer than a step."""
+        return min(self.max_row_tokens, self.batch_tokens)
 
 
 def _path_as_source(value: Any) -> Any:

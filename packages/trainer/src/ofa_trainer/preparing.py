@@ -1,6 +1,6 @@
 """Preparing a run: everything that is decided before the first step, from the tasks and their training rows.
 
-    compile ─▶ closed sets ─▶ tokenizer ─▶ vocabulary ─▶ encoder ─▶ model plan ─▶ TrainPlan
+compile ─▶ closed sets ─▶ tokenizer ─▶ vocabulary ─▶ encoder ─▶ model plan ─▶ TrainPlan
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def prepare(
     )
     tokenizer = tokenizer or _tokenizer(tasks, plans, catalog, sets, options)
     vocabulary = Vocabulary(fit_vocabulary(plans, catalog, sets, tokenizer), tokenizer)
-    encoder = TaskEncoder(plans, catalog, vocabulary, sets, max_row_tokens=options.max_row_tokens)
+    encoder = TaskEncoder(plans, catalog, vocabulary, sets, max_row_tokens=options.row_limit)
     features = {name: need.unit_features for name, need in encoder.streams.items()}
     complete = model_plan.complete(vocabulary_size=vocabulary.size, tasks=plans, unit_features=features)
     complete = complete.model_copy(update={"precision": options.precision})
@@ -203,7 +203,8 @@ def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int) -> dict[str, tuple[s
     unused = sorted(set(task.closed_sets) - set(wanted))
     if unused:
         raise ValueError(
-            f"task `{task.name}`: no slot uses the closed set `{unused[0]}`; write `closed_set` or `closed_set={unused[0]}` in a slot"
+            f"task `{task.name}`: no slot uses the closed set `{unused[0]}`; "
+            f"write `closed_set` or `closed_set={unused[0]}` in a slot"
         )
     return found
 

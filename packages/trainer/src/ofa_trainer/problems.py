@@ -101,7 +101,10 @@ def _resolve(location: tuple[int | str, ...], model: Any) -> tuple[Path, list[st
 
 def _is_key(part: str | int, current: list[Any]) -> bool:
     return isinstance(part, int) or (
-        "-" not in part and "[" not in part and part not in _BRANCHES and not any(part == getattr(one, "__name__", "") for one in current)
+        "-" not in part
+        and "[" not in part
+        and part not in _BRANCHES
+        and not any(part == getattr(one, "__name__", "") for one in current)
     )
 
 

@@ -1,6 +1,6 @@
 """A run: steps from a state on, with everything that happens between them.
 
-    draw rows ─▶ step ─▶ log ─▶ validate? ─▶ save? ─▶ stop?
+draw rows ─▶ step ─▶ log ─▶ validate? ─▶ save? ─▶ stop?
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from types import FrameType
 from typing import Any, Literal
 
 import torch
-from ofa_models.precision import resolve_precision
 from ofa_modalities.batch import PackedBatch
+from ofa_models.precision import resolve_precision
 from torch import Tensor, nn
 
 from ofa_trainer.checkpointing import (

@@ -1,12 +1,12 @@
 """The run file: YAML to a :class:`RunFile`, and from there to tasks. No torch here.
 
-    model: tiny
-    tasks:
-      caption:
-        instruction: "[IMAGE:img] what does the image describe? -> [TEXT:cap]"
-        train: data/train.csv
-    trainer: {steps: 500}
-    output: runs/caption
+model: tiny
+tasks:
+  caption:
+    instruction: "[IMAGE:img] what does the image describe? -> [TEXT:cap]"
+    train: data/train.csv
+trainer: {steps: 500}
+output: runs/caption
 """
 
 from __future__ import annotations

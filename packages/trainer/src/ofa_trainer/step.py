@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from ofa_instruction import Catalog, PluginChoice
@@ -90,7 +90,7 @@ class StepLoss:
         device = hidden.device
         loss = torch.zeros((), device=device)
         sums = [torch.zeros(len(self.slots), device=device) for _ in self.groups]
-        for labels, states in zip(kinds, hidden.split([len(labels.positions) for labels in kinds]), strict=True):
+        for labels, states in zip(kinds, torch.split(hidden, [len(labels.positions) for labels in kinds]), strict=True):
             for number, group in enumerate(self.groups):
                 keep = group.lines.to(device)[labels.slots]
                 mine = _select(labels, group.lines)
@@ -150,12 +150,10 @@ def _select(labels: Labels, lines: Tensor) -> Labels | None:
     changes: dict[str, Any] = {
         field.name: value[keep] for field in fields(labels) if isinstance(value := getattr(labels, field.name), Tensor)
     }
-    return cast("Labels", replace(labels, **changes))
+    return replace(labels, **changes)
 
 
-def _groups(
-    slots: Sequence[BatchSlot], catalog: Catalog, context: CriterionContext, seed: int
-) -> tuple[CriterionGroup, ...]:
+def _groups(slots: Sequence[BatchSlot], catalog: Catalog, context: CriterionContext, seed: int) -> tuple[CriterionGroup, ...]:
     lines: dict[str, list[int]] = {}
     choices: dict[str, PluginChoice] = {}
     for number, slot in enumerate(slots):

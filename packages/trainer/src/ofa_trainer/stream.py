@@ -7,7 +7,7 @@ of the last row taken, and a resumed run asks for the rows after it again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ofa_modalities.segment import Example
@@ -75,7 +75,7 @@ class RowStream:
         """Before the first row."""
         return StreamState(position=0, counts=self.mixture.start().counts)
 
-    def steps(self, state: StreamState) -> Iterator[StepRows]:
+    def steps(self, state: StreamState) -> Generator[StepRows, None, None]:
         """The steps after ``state``. Close the iterator to end the workers. Raises TooManyBadRows."""
         results = encode_in_order(self.reader, self._draws(state.mixture), self.workers)
         examples: list[Example] = []
@@ -95,7 +95,7 @@ class RowStream:
                     tokens += result.num_tokens
                 state = after
         finally:
-            results.close()  # type: ignore[attr-defined]
+            results.close()
 
     def _draws(self, state: MixtureState) -> Iterator[Draw]:
         while True:

@@ -1,6 +1,6 @@
 """The trainer: tasks and a model in, a trained model out.
 
-    Trainer(steps=500).fit(GeneralistModel("tiny"), [caption, vqa], output="runs/both").save("checkpoint")
+Trainer(steps=500).fit(GeneralistModel("tiny"), [caption, vqa], output="runs/both").save("checkpoint")
 """
 
 from __future__ import annotations
@@ -43,13 +43,31 @@ from ofa_trainer.workers import BadRow, RowReader
 if TYPE_CHECKING:
     from ofa_models.session import Session
 
-    from ofa_trainer.evaluate import Evaluation
+    from ofa_trainer.evaluation import Evaluation
 
 logger = logging.getLogger(__name__)
 
 FREE_ON_RESUME = frozenset(
-    "minutes stop_after accumulation deterministic device workers validate_every valid_rows valid_metrics save_every keep log_every "
-    "tensorboard wandb max_bad_in_a_row max_bad_share tokenizer fit_rows".split()
+    [
+        "minutes",
+        "stop_after",
+        "accumulation",
+        "deterministic",
+        "device",
+        "workers",
+        "validate_every",
+        "valid_rows",
+        "valid_metrics",
+        "save_every",
+        "keep",
+        "log_every",
+        "tensorboard",
+        "wandb",
+        "max_bad_in_a_row",
+        "max_bad_share",
+        "tokenizer",
+        "fit_rows",
+    ]
 )
 """Options that a resumed run may change: they do not decide which steps are taken."""
 
@@ -88,7 +106,7 @@ class Trained:
 
     def evaluate(self, split: DataSplit = "test", **options: Any) -> Evaluation:
         """Answer and judge the rows of a split; ``options`` are those of :class:`EvaluatePlan`."""
-        from ofa_trainer.evaluate import evaluate
+        from ofa_trainer.evaluation import evaluate
 
         plan = EvaluatePlan(split=split, **({"generation": self.generation} | options))
         return evaluate(self.session(), self.prepared.tasks, plan, catalog=self.prepared.catalog)
@@ -172,7 +190,9 @@ class Trainer:
         check_same_run(TrainPlan.model_validate_json((checkpoint / RUN_FILE).read_text("utf-8")), prepared.train_plan)
         return prepared
 
-    def _run(self, prepared: Prepared, model: nn.Module, device: torch.device, output: Path | None, checkpoint: Path | None) -> Run:
+    def _run(
+        self, prepared: Prepared, model: nn.Module, device: torch.device, output: Path | None, checkpoint: Path | None
+    ) -> Run:
         options = self.options
         context = CriterionContext(width=prepared.model_plan.architecture.width, vocabulary=prepared.vocabulary.plan)
         shares = dict(zip(prepared.mixture.names, prepared.mixture.shares, strict=True))
@@ -218,7 +238,7 @@ class Trainer:
     def _judge(self, prepared: Prepared, model: nn.Module) -> dict[str, dict[str, Figure]]:
         if not self.options.valid_metrics:
             return {}
-        from ofa_trainer.evaluate import evaluate
+        from ofa_trainer.evaluation import evaluate
 
         plan = EvaluatePlan(split="valid", rows=self.options.valid_rows, generation=self.generation)
         tasks = [task for task in prepared.tasks if task.source("valid") is not None]
@@ -319,9 +339,7 @@ def _plan_of(model: GeneralistModel | ModelPlan | str) -> ModelPlan:
 
 
 def _infer_plan(prepared: Prepared, generation: GenerationOptions) -> InferPlan:
-    return InferPlan(
-        model=prepared.model_plan, tasks=prepared.plans, vocabulary=prepared.vocabulary.plan, generation=generation
-    )
+    return InferPlan(model=prepared.model_plan, tasks=prepared.plans, vocabulary=prepared.vocabulary.plan, generation=generation)
 
 
 def _save_model(

@@ -1,8 +1,8 @@
 """Workers: read and encode rows by address. What comes next is decided elsewhere; results come back in the order asked for.
 
-    main process                       worker k of W
-    chunk n of draws ──pipe (n mod W)──▶ read → transform → encode
-    results in order ◀──pipe (n mod W)── examples and bad rows
+main process                       worker k of W
+chunk n of draws ──pipe (n mod W)──▶ read → transform → encode
+results in order ◀──pipe (n mod W)── examples and bad rows
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import sys
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection
@@ -34,7 +34,8 @@ CHUNKS_AHEAD = 4
 class RowTransform(Protocol):
     """Changes several columns of a row at once, before encoding."""
 
-    def __call__(self, row: Mapping[str, object], rng: np.random.Generator, /) -> Mapping[str, object]: ...
+    def __call__(self, row: Mapping[str, object], rng: np.random.Generator, /) -> Mapping[str, object]:
+        """The row to encode; all chance comes from ``rng``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class RowReader:
             return BadRow(name, error.address or address, error.column, error.message)
 
 
-def encode_in_order(reader: RowReader, draws: Iterator[Draw], workers: int) -> Iterator[tuple[Draw, Result]]:
+def encode_in_order(reader: RowReader, draws: Iterator[Draw], workers: int) -> Generator[tuple[Draw, Result], None, None]:
     """Results of all draws in their order, by ``workers`` processes or here. Close the iterator to end the processes."""
     if workers == 0:
         for draw in draws:

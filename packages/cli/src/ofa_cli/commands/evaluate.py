@@ -12,7 +12,7 @@ from ofa_cli.errors import UserError
 from ofa_cli.options import AsJson, CheckpointArgument, RunFileArgument, Settings
 
 if TYPE_CHECKING:
-    from ofa_trainer.evaluate import Evaluation
+    from ofa_trainer.evaluation import Evaluation
 
 
 class Split(StrEnum):
@@ -37,7 +37,7 @@ def evaluate(
     """
     from ofa_models.session import Session
     from ofa_trainer.checkpointing import find_checkpoint
-    from ofa_trainer.evaluate import evaluate as judge
+    from ofa_trainer.evaluation import evaluate as judge
     from ofa_trainer.plans import EvaluatePlan
     from ofa_trainer.run_file import tasks_of_run
 

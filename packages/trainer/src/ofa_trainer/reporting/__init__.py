@@ -1,10 +1,10 @@
 """Reports: what a run tells, and who writes it down.
 
-    reporting/
-      events.py       started, step, bad_row, validation, saved, ended
-      json_lines.py   log.jsonl in the run's folder
-      progress.py     the terminal (rich)
-      dashboards.py   TensorBoard, Weights & Biases
+reporting/
+  events.py       started, step, bad_row, validation, saved, ended
+  json_lines.py   log.jsonl in the run's folder
+  progress.py     the terminal (rich)
+  dashboards.py   TensorBoard, Weights & Biases
 """
 
 from ofa_trainer.reporting.events import (

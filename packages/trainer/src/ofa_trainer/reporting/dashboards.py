@@ -17,7 +17,7 @@ class TensorBoardReporter:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ImportError("TensorBoard is not installed: pip install 'ofa-trainer[tensorboard]'") from error
-        self._writer: Any = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(folder))
 
     def report(self, event: Event) -> None:
         """Write the event's figures."""

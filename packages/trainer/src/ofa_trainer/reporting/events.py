@@ -100,9 +100,7 @@ class RunEnded(Plan):
     bad_rows: int
 
 
-Event = Annotated[
-    RunStarted | StepDone | RowSkipped | Validated | Saved | RunEnded, Field(discriminator="event")
-]
+Event = Annotated[RunStarted | StepDone | RowSkipped | Validated | Saved | RunEnded, Field(discriminator="event")]
 
 
 class Reporter(Protocol):

@@ -48,7 +48,8 @@ class ProgressReporter:
     def _started(self, event: RunStarted) -> None:
         tasks = ", ".join(f"{name} ({rows:,} rows, {event.shares[name]:.0%})" for name, rows in event.tasks.items())
         self.console.print(
-            f"{event.parameters / 1e6:.2f} M parameters, {event.vocabulary:,} token ids, {event.device}, {event.precision}\n{tasks}",
+            f"{event.parameters / 1e6:.2f} M parameters, {event.vocabulary:,} token ids, "
+            f"{event.device}, {event.precision}\n{tasks}",
             markup=False,
             highlight=False,
         )

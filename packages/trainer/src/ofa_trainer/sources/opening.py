@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from ofa_instruction import Catalog, default_catalog
 
@@ -12,17 +12,10 @@ from ofa_trainer.plans import SourcePlan
 from ofa_trainer.source import Source
 from ofa_trainer.sources.common import DataError
 
-if TYPE_CHECKING:
-    import os
-
 Rows = Sequence[Mapping[str, object]]
-SourceLike = "Source | SourcePlan | str | os.PathLike[str] | Rows"
-"""What :func:`open_source` opens; pandas frames and `datasets.Dataset` objects as well."""
 
 
-def open_source(
-    value: object, *, name: str = "rows", base: Path | None = None, catalog: Catalog | None = None
-) -> Source:
+def open_source(value: object, *, name: str = "rows", base: Path | None = None, catalog: Catalog | None = None) -> Source:
     """Open whatever holds rows.
 
     >>> from ofa_trainer import open_source

@@ -1,0 +1,191 @@
+"""Evaluation: rows are answered, answers judged, every metric with an interval.
+
+    rows of a split ─encode─▶ examples ─Session.answer─▶ outputs ─metrics─▶ MetricResult per target column
+
+What is masked in a row depends on (seed, task, row) alone, so two checkpoints are judged on the same questions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from ofa_instruction import Catalog, PluginChoice, SlotPlan, default_catalog, walk_slots
+from ofa_modalities.processor import SampleError
+from ofa_modalities.segment import Example
+from ofa_models.session import Output, Session
+
+from ofa_trainer.metrics.infilling import shown_text
+from ofa_trainer.metrics.metric import Judged, Scores
+from ofa_trainer.metrics.specs import default_metrics
+from ofa_trainer.mixture import row_rng
+from ofa_trainer.plans import EvaluatePlan, NamedOptions
+from ofa_trainer.reporting.events import Figure
+from ofa_trainer.source import Source
+from ofa_trainer.sources.common import DataError
+from ofa_trainer.task import Task, split_named
+from ofa_trainer.workers import BadRow
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricResult:
+    """One metric of one target column. value with its interval low … high; values: of each row alone, float64 ``[R]``."""
+
+    name: str
+    column: str
+    value: float
+    low: float
+    high: float
+    higher_is_better: bool
+    values: np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEvaluation:
+    """rows: judged. bad: rows that could not be used. metrics: by ``column/metric``. judged: by target column."""
+
+    rows: int
+    bad: tuple[BadRow, ...]
+    metrics: Mapping[str, MetricResult]
+    judged: Mapping[str, tuple[Judged, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What an evaluation found, by task."""
+
+    plan: EvaluatePlan
+    tasks: Mapping[str, TaskEvaluation]
+
+    def figures(self) -> dict[str, dict[str, Figure]]:
+        """By task, by ``column/metric``: values, intervals and rows."""
+        return {
+            name: {key: Figure(value=one.value, low=one.low, high=one.high, rows=task.rows) for key, one in task.metrics.items()}
+            for name, task in self.tasks.items()
+        }
+
+
+def evaluate(
+    session: Session, tasks: Sequence[Task], plan: EvaluatePlan | None = None, *, catalog: Catalog | None = None
+) -> Evaluation:
+    """Answer and judge the rows of a split for every task, each a task that the checkpoint was trained on.
+
+    Raises DataError for a task without such rows, ValueError for a metric that does not judge a column.
+    """
+    plan, catalog = plan or EvaluatePlan(), catalog or default_catalog()
+    found = {}
+    for task in tasks:
+        source = task.source(plan.split)
+        if source is None:
+            raise DataError(f"task `{task.name}` has no {plan.split} rows")
+        found[task.name] = _evaluate_task(session, task, source, plan, catalog)
+    return Evaluation(plan=plan, tasks=found)
+
+
+def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluatePlan, catalog: Catalog) -> TaskEvaluation:
+    resolved = session.resolve(task.name)
+    slots = [slot for slot in walk_slots(resolved.plan.target) if slot.generator is not None]
+    metrics = {slot.column: _metrics_of(slot, task.metrics, catalog) for slot in slots}
+    _check_all_used(task, metrics)
+    judged: dict[str, list[Judged]] = {slot.column: [] for slot in slots}
+    bad: list[BadRow] = []
+    total = len(source) if plan.rows is None else min(plan.rows, len(source))
+    for start in range(0, total, plan.batch_rows):
+        rows, examples = _encode(session, task, source, range(start, min(total, start + plan.batch_rows)), plan, bad)
+        root: Path | None = getattr(source, "root", None)
+        outputs = session.answer(resolved, examples, generation=plan.generation, rows=rows, root=root)
+        for row, example, output in zip(rows, examples, outputs, strict=True):
+            for slot in slots:
+                shown = shown_text(resolved.encoder, example, slot.column)
+                judged[slot.column].append(_judged(output, row, slot, shown))
+    for one in bad:
+        logger.warning("evaluation row skipped: %s", one)
+    results = {
+        f"{column}/{name}": _result(name, options, column, judged[column], plan, catalog)
+        for column, named in metrics.items()
+        for name, options in named
+        if judged[column]
+    }
+    return TaskEvaluation(
+        rows=total - len(bad),
+        bad=tuple(bad),
+        metrics=results,
+        judged={column: tuple(found) for column, found in judged.items()},
+    )
+
+
+def _encode(
+    session: Session, task: Task, source: Source, indices: range, plan: EvaluatePlan, bad: list[BadRow]
+) -> tuple[list[Mapping[str, object]], list[Example]]:
+    """Rows that can be judged, read and encoded without their answers."""
+    resolved = session.resolve(task.name)
+    targets = [slot.column for slot in walk_slots(resolved.plan.target) if slot.generator is not None]
+    rows: list[Mapping[str, object]] = []
+    examples: list[Example] = []
+    for index in indices:
+        address = source.address(index)
+        try:
+            row = source.read(index, 0)
+            missing = [column for column in targets if row.get(column) is None]
+            if missing:
+                raise SampleError(missing[0], "there is no reference to judge by", address)
+            example = resolved.encoder.encode(
+                resolved.task,
+                row,
+                split="test" if plan.split == "train" else plan.split,
+                rng=row_rng(plan.seed, task.name, 0, index),
+                address=address,
+                with_targets=False,
+                alternative=resolved.alternative,
+                root=getattr(source, "root", None),
+            )
+        except SampleError as error:
+            bad.append(BadRow(task.name, error.address or address, error.column, error.message))
+            continue
+        rows.append(row)
+        examples.append(example)
+    return rows, examples
+
+
+def _judged(output: Output, row: Mapping[str, object], slot: SlotPlan, shown: str | None) -> Judged:
+    return Judged(answer=output[slot.column], reference=row[slot.column], shown=shown)
+
+
+def _metrics_of(slot: SlotPlan, named: Sequence[NamedOptions] | None, catalog: Catalog) -> list[tuple[str, dict[str, Any]]]:
+    """Metrics that judge a column: the task's own that know its modality, else the modality's usual ones."""
+    if named is None:
+        return [(name, {}) for name in default_metrics(slot)]
+    found = [split_named(item) for item in named]
+    return [(name, options) for name, options in found if slot.modality in catalog.metric(name).spec.modalities]
+
+
+def _check_all_used(task: Task, metrics: Mapping[str, list[tuple[str, dict[str, Any]]]]) -> None:
+    used = {name for named in metrics.values() for name, _ in named}
+    for item in task.metrics or ():
+        name, _ = split_named(item)
+        if name not in used:
+            raise ValueError(f"task `{task.name}`: the metric `{name}` judges none of its answers ({', '.join(metrics)})")
+
+
+def _result(
+    name: str, options: dict[str, Any], column: str, judged: Sequence[Judged], plan: EvaluatePlan, catalog: Catalog
+) -> MetricResult:
+    plugin = catalog.metric(name)
+    choice = PluginChoice(name=plugin.spec.name, distribution=plugin.distribution, options=options)
+    scores = cast("Scores", plugin.spec.load()(judged, catalog.validate(choice, "ofa.metrics")))
+    interval = scores.interval(level=plan.level, num_resamples=plan.resamples, seed=plan.seed)
+    return MetricResult(
+        name=name,
+        column=column,
+        value=scores.value,
+        low=interval.low,
+        high=interval.high,
+        higher_is_better=plugin.spec.higher_is_better,
+        values=scores.values,
+    )

@@ -1,0 +1,74 @@
+"""Evaluation: the figures of a trained model, and rows that cannot be judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ofa_models import Session
+from ofa_trainer import DataError, EvaluatePlan, Task, Trained, Trainer, evaluate, preset, preset_names
+from trainer_rows import text_rows
+
+HAS = "is there a cat in [TEXT:text] ? -> [TEXT:has,closed_set]"
+FILL = 'what is the complete text of " [TEXT:text,mask_ratio=0.3] "? -> [TEXT:text,max_length=24]'
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    tasks = [
+        Task("has", HAS, train=text_rows(200), test=[*text_rows(40, seed=5), {"text": "cat"}, {"text": None, "has": "no"}]),
+        Task("fill", FILL, train=text_rows(200), test=text_rows(20, seed=6), metrics=["masked_word_accuracy", "exact_match"]),
+    ]
+    return Trainer(steps=30, batch_tokens=1024, tokenizer_size=300, valid_rows=10).fit("nano", tasks)
+
+
+def test_every_task_is_judged_by_its_metrics(trained: Trained) -> None:
+    evaluation = trained.evaluate("test")
+    assert list(evaluation.figures()["has"]) == ["has/accuracy"]
+    assert list(evaluation.figures()["fill"]) == ["text/masked_word_accuracy", "text/exact_match"]
+    figure = evaluation.figures()["has"]["has/accuracy"]
+    assert 0 <= figure.low <= figure.value <= figure.high <= 1
+    judged = evaluation.tasks["has"].judged["has"]
+    assert {row.answer for row in judged} <= {"yes", "no"}
+    assert figure.value == pytest.approx(sum(row.answer == row.reference for row in judged) / len(judged))
+
+
+def test_rows_that_cannot_be_judged_are_named(trained: Trained) -> None:
+    task = trained.evaluate("test").tasks["has"]
+    assert task.rows == 40
+    assert [str(row).partition(": ")[0] for row in task.bad] == ["has/test:row 41:has", "has/test:row 42:text"]
+
+
+def test_the_same_words_are_masked_for_every_checkpoint(trained: Trained) -> None:
+    first, second = (trained.evaluate("test").tasks["fill"].judged["text"] for _ in range(2))
+    assert [row.shown for row in first] == [row.shown for row in second]
+    assert any("<mask>" in (row.shown or "") for row in first)
+
+
+def test_validation_figures_come_with_the_run(trained: Trained) -> None:
+    assert trained.figures["has"]["has/accuracy"].rows == 10
+
+
+def test_a_saved_checkpoint_is_judged_the_same(trained: Trained, tmp_path: Path) -> None:
+    session = Session.from_pretrained(trained.save(tmp_path / "checkpoint"))
+    again = evaluate(session, trained.prepared.tasks, EvaluatePlan(split="test"))
+    assert again.figures() == trained.evaluate("test").figures()
+
+
+def test_what_cannot_be_judged_is_an_error(trained: Trained) -> None:
+    with pytest.raises(DataError, match="task `has` has no test rows"):
+        evaluate(trained.session(), [Task("has", HAS, train=text_rows(30))])
+    task = Task("has", HAS, train=text_rows(30), test=text_rows(5), metrics=["iou"])
+    with pytest.raises(ValueError, match="the metric `iou` judges none of its answers"):
+        evaluate(trained.session(), [task])
+
+
+def test_presets_compile() -> None:
+    from ofa_instruction import default_catalog
+
+    catalog = default_catalog()
+    for name in preset_names():
+        plan = preset(name, train=[{}]).compile(catalog.backend("generalist").spec, catalog)
+        assert plan.instructions[0].target
+    with pytest.raises(ValueError, match="did you mean `caption`"):
+        preset("captoin", train=[{}])

@@ -1,0 +1,96 @@
+"""Run files: what they say, and every mistake in them at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ofa_trainer.plans import TrainerOptions
+from ofa_trainer.run_file import RunFileError, load_run, parse_run, tasks_of_run
+
+GOOD = """\
+model: tiny
+tasks:
+  caption:
+    instruction: "[TEXT:text] ? -> [TEXT:first]"
+    train: data/train.csv
+    valid: 0.1
+    columns: {text: sentence}
+    metrics: [exact_match, {rouge_l: {stem: true}}]
+  has:
+    preset: summary
+    train: {source: jsonl, path: more.jsonl}
+    valid: false
+trainer: {steps: 500, batch_tokens: 8192}
+output: runs/caption
+"""
+
+
+def problems(text: str, overrides: tuple[str, ...] = ()) -> str:
+    with pytest.raises(RunFileError) as found:
+        parse_run(text, "run.yaml", overrides)
+    return str(found.value)
+
+
+def test_a_run_file_becomes_tasks(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/train.csv").write_text("sentence,first\n" + "a b,a\n" * 40)
+    (tmp_path / "more.jsonl").write_text('{"src": "x", "tgt": "y"}\n' * 3)
+    (tmp_path / "run.yaml").write_text(GOOD)
+    run = load_run(tmp_path / "run.yaml", ["trainer.steps=7", "model.architecture.dropout=0.1"])
+    assert run.trainer.steps == 7
+    assert run.model.plan().architecture.dropout == 0.1
+    caption, has = tasks_of_run(run, tmp_path)
+    valid = caption.source("valid")
+    assert valid is not None
+    assert (len(valid), valid.read(0, 0)["text"]) == (4, "a b")
+    assert has.source("valid") is None
+    assert "summary of article" in has.instruction
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("steps: 500", "stepz: 500", "line 13: `trainer.stepz`: there is no such key; did you mean `steps`?"),
+        ("steps: 500", "steps: fast", "line 13: `trainer.steps`: input should be a valid integer"),
+        ("steps: 500", "schedule: cosin", "did you mean `cosine`?"),
+        ("steps: 500", "steps: 0", "line 13: `trainer.steps`: input should be greater than or equal to 1"),
+        ("steps: 500", "steps: 5, stop_after: 9", "stop_after (9) lies beyond steps (5)"),
+        ("train: data", "trian: data", "line 5: `tasks.caption.trian`: there is no such key; did you mean `train`?"),
+        ("train: data", "trian: data", "line 3: `tasks.caption.train`: is missing"),
+        ("preset: summary", "weight: 2", "needs an `instruction` or a `preset`"),
+        ("valid: false", "valid: false\n    weight: 2", "all have a weight or none has; without one: `caption`"),
+        ("output:", "outptu:", "line 14: `outptu`: there is no such key; did you mean `output`?"),
+        ("output:", "model: small\noutput:", "line 14: `model`: is given twice"),
+        ("tasks:", "tasks: {", "not YAML"),
+        (GOOD, "- a", "a run file is a mapping"),
+        (GOOD, "tasks: {}", "`tasks`"),
+        ("valid: 0.1", "valid: &a {path: x, options: {a: *a}}", "refers to itself"),
+    ],
+)
+def test_mistakes_have_a_place_and_a_hint(before: str, after: str, expected: str) -> None:
+    assert before in GOOD
+    assert expected in problems(GOOD.replace(before, after))
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    text = GOOD.replace("steps:", "stepz:").replace("output", "outptu").replace("valid: 0.1", "valid: 3")
+    found = problems(text).splitlines()
+    assert len(found) == 3
+    assert all(line.startswith("run.yaml: line ") for line in found)
+
+
+@pytest.mark.parametrize("override", ["trainer.steps", "=3", "a..b=1", "output.x=1"])
+def test_bad_overrides_are_errors(override: str) -> None:
+    assert problems(GOOD, (override,))
+
+
+def test_a_row_fits_into_the_budget_of_a_step() -> None:
+    assert TrainerOptions(batch_tokens=64).row_limit == 64
+
+
+def test_plans_and_run_files_load_without_torch() -> None:
+    program = "import sys, ofa_trainer.plans, ofa_trainer.specs, ofa_trainer.run_file, ofa_trainer; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "False"
