@@ -13,7 +13,7 @@ from ofa_cli.console import stderr, stdout
 def demo(
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the checkpoint and the page.")] = Path("demo"),
     minutes: Annotated[
-        float | None, typer.Option(metavar="N", min=0.1, help="Minutes of training.", show_default="the recipe's")
+        float | None, typer.Option(metavar="N", min=0.1, help="Minutes of training instead of the recipe's.")
     ] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="So many steps instead of minutes.")] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of weights, rows and scenes.")] = 0,

@@ -38,9 +38,7 @@ def infer(
     top_k: Annotated[int | None, typer.Option(metavar="N", min=1, help="Of --sample: among so many.")] = None,
     top_p: Annotated[float | None, typer.Option(metavar="N", help="Of --sample: among those that hold this share.")] = None,
     max_length: Annotated[int | None, typer.Option(metavar="N", min=1, help="Longest answer in tokens.")] = None,
-    num_return: Annotated[
-        int | None, typer.Option("--return", metavar="N", min=1, help="Answers of each row, best first (--json).")
-    ] = None,
+    num_return: Annotated[int | None, typer.Option("--return", metavar="N", min=1, help="Answers of a row (--json).")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of --sample.")] = None,
     save: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Write the answer: a file by its suffix, or a folder.")

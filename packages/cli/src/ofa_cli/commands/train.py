@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 def train(
     what: RunOrInstruction,
     data: Data = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the run; runs/NAME unless the run file says.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run; runs/NAME by itself.")] = None,
     model: Annotated[str | None, typer.Option(metavar="SIZE", help="Size of the model: nano tiny small base large.")] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Optimiser steps.")] = None,
     minutes: Annotated[float | None, typer.Option(metavar="N", help="As many steps as fit into so many minutes.")] = None,
