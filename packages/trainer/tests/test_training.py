@@ -242,6 +242,35 @@ def test_a_killed_run_leaves_whole_checkpoints_and_goes_on(tmp_path: Path) -> No
             load_checkpoint(tmp_path / "checkpoints" / f"step-{step:06d}")
 
 
+KILLED_WHILE_SAVING = """
+    import os, signal, sys
+    sys.path.insert(0, {tests!r})
+    import ofa_trainer.run
+    from test_training import tasks, trainer
+    write_state = ofa_trainer.run.write_state
+
+    def die(folder, state, tensors):
+        if state.step == 3:
+            (folder / "state.safetensors").write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+        write_state(folder, state, tensors)
+
+    ofa_trainer.run.write_state = die
+    trainer(steps=6, save_every=1, keep=2).fit("nano", tasks(), output={output!r})
+"""
+
+
+def test_a_kill_in_the_middle_of_a_save_leaves_the_checkpoints_before_it(tmp_path: Path) -> None:
+    program = textwrap.dedent(KILLED_WHILE_SAVING.format(tests=str(Path(__file__).parent), output=str(tmp_path)))
+    assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
+    assert saved_steps(tmp_path) == [1, 2]
+    leftovers = [entry for entry in (tmp_path / "checkpoints").iterdir() if entry.name.startswith(".")]
+    assert leftovers
+    resumed = trainer(steps=6, save_every=1, keep=2).fit("nano", tasks(), output=tmp_path, resume=True)
+    assert_same(weights(trainer(steps=6).fit("nano", tasks())), weights(resumed))
+    assert not any(entry.exists() for entry in leftovers)
+
+
 @pytest.mark.slow
 def test_an_interrupt_finishes_the_step_and_saves(tmp_path: Path) -> None:
     process = start(tmp_path, 1000)

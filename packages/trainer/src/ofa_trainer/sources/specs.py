@@ -5,6 +5,8 @@ A source's implementation is a function ``(options, base) -> Source``; ``base`` 
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ofa_instruction.specs import Options, SourceSpec
 from pydantic import Field
 
@@ -36,6 +38,15 @@ class ParquetOptions(FileOptions):
     """Read only these; None: all."""
 
 
+class StarterOptions(Options):
+    """Options of ``starter``."""
+
+    task: Literal["classify", "caption", "vqa", "ground", "summary", "infill"]
+    split: Literal["train", "valid", "test"] = "train"
+    seed: int = Field(default=0, ge=0)
+    """Of composed scenes and shifted drawings, in training."""
+
+
 CSV = SourceSpec(
     name="csv",
     summary="A CSV or TSV file with a header.",
@@ -58,5 +69,11 @@ PARQUET = SourceSpec(
     suffixes=(".parquet",),
     implementation="ofa_trainer.sources.parquet_file:open_parquet",
 )
+STARTER = SourceSpec(
+    name="starter",
+    summary="The starter pack: small real data for six tasks, part of this package.",
+    options=StarterOptions,
+    implementation="ofa_trainer.sources.starter_pack:open_starter",
+)
 
-SOURCES = (CSV, JSONL, PARQUET)
+SOURCES = (CSV, JSONL, PARQUET, STARTER)
