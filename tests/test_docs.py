@@ -31,6 +31,8 @@ QUICKER = (
     (re.compile(r'GeneralistModel\("\w+"'), 'GeneralistModel("nano"'),
     (re.compile(r"^(model|  size): \w+$", re.MULTILINE), r"\1: nano"),
     (re.compile(r"(ofa train '[^\n]*)$", re.MULTILINE), r"\1 --model nano"),
+    (re.compile(r"(ofa train [^\n]*)$", re.MULTILINE), r"\1 --set trainer.valid_rows=4 --set generation.max_length=8"),
+    (re.compile(r"(ofa evaluate [^\n]*)$", re.MULTILINE), r"\1 --set generation.max_length=8"),
 )
 
 

@@ -75,6 +75,10 @@ def test_iou_of_known_boxes() -> None:
     assert judge(IOU_ACC, rows, threshold=0.3).values.tolist() == [1, 1, 0, 0]
 
 
+def test_a_reference_box_may_be_the_text_of_a_csv() -> None:
+    assert judge(IOU, [((0, 0, 10, 10), "0,0, 10,10"), ((0, 0, 4, 4), "[0, 0, 4, 4]")]).values.tolist() == [1, 1]
+
+
 def test_a_box_of_three_numbers_is_an_error() -> None:
     with pytest.raises(ValueError, match="four numbers"):
         judge(IOU, [((0, 0, 1), (0, 0, 1, 1))])

@@ -39,7 +39,10 @@ def row_ious(rows: Sequence[Judged]) -> Float64:
 
 
 def _box(value: object) -> tuple[float, ...]:
-    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str) or len(value) != 4:
+    """Four numbers, or the text that a CSV holds. Raises ValueError."""
+    if isinstance(value, str):
+        value = value.strip().strip("[]()").split(",")
+    if not isinstance(value, Sequence | np.ndarray) or len(value) != 4:
         raise ValueError(f"a box is four numbers (x1, y1, x2, y2), got {value!r}")
     return tuple(float(number) for number in value)
 
