@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ofa_instruction import CatalogError
 from ofa_modalities.processor import SampleError
 from ofa_trainer.plans import SourcePlan
 from ofa_trainer.source import Source
@@ -130,6 +131,14 @@ def test_frames_and_datasets() -> None:
     source = open_source(datasets.Dataset.from_dict({"a": ["x", "y"], "l": [1, 0]}, features=features), name="mine")
     assert read_all(source) == [{"a": "x", "l": "yes"}, {"a": "y", "l": "no"}]
     assert source.address(1) == "mine:row 2"
+
+
+def test_the_starter_pack_by_name() -> None:
+    pytest.importorskip("pyarrow")
+    source = open_source(SourcePlan(source="starter", options={"task": "caption", "split": "test"}))
+    assert sorted(source.read(0, 0)) == ["cap", "img"]
+    with pytest.raises(CatalogError, match="task"):
+        open_source(SourcePlan(source="starter", options={"task": "captions"}))
 
 
 def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from ofa_trainer.criteria.specs import CRITERIA, CROSS_ENTROPY, FRAMES, PATCH_COVER, SOFT_BINS
 from ofa_trainer.metrics.specs import METRICS, default_metrics
-from ofa_trainer.sources.specs import CSV, JSONL, PARQUET, SOURCES
+from ofa_trainer.sources.specs import CSV, JSONL, PARQUET, SOURCES, STARTER
 
 __all__ = [
     "CRITERIA",
@@ -15,5 +15,6 @@ __all__ = [
     "PATCH_COVER",
     "SOFT_BINS",
     "SOURCES",
+    "STARTER",
     "default_metrics",
 ]

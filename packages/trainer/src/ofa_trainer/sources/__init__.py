@@ -1,9 +1,9 @@
 """Sources: rows by index from files and from memory.
 
 sources/
-  specs.py          csv, jsonl, parquet (pydantic only)
+  specs.py          csv, jsonl, parquet, starter (pydantic only)
   opening.py        whatever a user has → a source
-  csv_file.py       jsonl_file.py  parquet_file.py
+  csv_file.py  jsonl_file.py  parquet_file.py  starter_pack.py
   memory.py         lists of mappings, pandas frames, Hugging Face datasets
   views.py          other column names, parts of the rows, the split into training and validation
 """
