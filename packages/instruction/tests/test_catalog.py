@@ -26,7 +26,7 @@ class Scale(Options):
     factor: float = Field(default=1.0, gt=0)
 
 SERIES = ModalitySpec(name="SERIES", processor="series", adaptor="frames", aliases=("CURVE",))
-ACCURACY = MetricSpec(name="accuracy", aliases=("acc",), options=Scale)
+ACCURACY = MetricSpec(name="hit_rate", aliases=("acc",), options=Scale)
 OTHER = MetricSpec(name="other")
 LOWER = ModalitySpec(name="lower", processor="x", adaptor="x")
 NOT_A_SPEC = 5
@@ -65,7 +65,7 @@ def install_acme(site: Site) -> None:
     site.install(
         "acme-series",
         "[ofa.modalities]\nSERIES = acme_series_specs:SERIES\n[ofa.metrics]\nacme_accuracy = acme_series_specs:OTHER\n"
-        "accuracy = acme_series_specs:ACCURACY\n",
+        "hit_rate = acme_series_specs:ACCURACY\n",
         MODULE,
     )
 
@@ -77,7 +77,7 @@ def test_nothing_is_imported_before_the_first_use(site: Site) -> None:
     found = catalog.modality("SERIES")
     assert (found.spec.name, found.distribution) == ("SERIES", "acme-series")
     assert catalog.modality("CURVE") == found
-    assert catalog.metric("acc").spec.name == "accuracy"
+    assert catalog.metric("acc").spec.name == "hit_rate"
 
 
 def test_an_installed_modality_parses_without_a_catalog(site: Site) -> None:
@@ -91,8 +91,8 @@ def test_two_distributions_with_one_name_are_both_named(site: Site) -> None:
     install_acme(site)
     site.install("zeta", "[ofa.metrics]\naccuracy = acme_series_specs:ACCURACY\n")
     catalog = Catalog.from_entry_points()
-    with pytest.raises(CatalogError, match="`accuracy` is provided by `acme-series` and by `zeta`") as caught:
-        catalog.metric("accuracy")
+    with pytest.raises(CatalogError, match="`hit_rate` is provided by `acme-series` and by `zeta`") as caught:
+        catalog.metric("hit_rate")
     assert caught.value.reason == "conflict"
     assert any("`acme-series` and by `zeta`" in problem.message for problem in catalog.problems())
     assert catalog.modality("SERIES").distribution == "acme-series"
@@ -113,7 +113,7 @@ def test_a_broken_plugin_is_reported_when_it_is_used(site: Site, entry_point: st
     site.install("acme-series", "[ofa.metrics]\naccuracy = acme_series_specs:ACCURACY\n", MODULE)
     site.install("zeta", entry_point, "1 / 0")
     catalog = Catalog.from_entry_points()
-    assert catalog.metric("accuracy").spec.name == "accuracy"
+    assert catalog.metric("hit_rate").spec.name == "hit_rate"
     with pytest.raises(CatalogError, match=message) as caught:
         catalog.metric(name)
     assert (caught.value.reason, "`zeta`" in str(caught.value)) == ("broken", True)
@@ -147,12 +147,12 @@ def test_own_plugins_come_first_in_declared_order(site: Site) -> None:
     module = 'from ofa_instruction import MetricSpec\nZ = MetricSpec(name="z")\nA = MetricSpec(name="a")\n'
     (site.folder / "ofa_trainer_fake_specs.py").write_text(module)
     names = [plugin.spec.name for plugin in Catalog.from_entry_points().plugins("ofa.metrics")]
-    assert [name for name in names if name in ("z", "a", "accuracy")] == ["z", "a", "accuracy"]
+    assert [name for name in names if name in ("z", "a", "hit_rate")] == ["z", "a", "hit_rate"]
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    catalog = Catalog.from_specs(MetricSpec(name="accuracy"), MetricSpec(name="cider"))
-    with pytest.raises(CatalogError, match=r"unknown metric `acuracy`\nknown: accuracy cider\ndid you mean `accuracy`\?"):
+    catalog = Catalog.from_specs(MetricSpec(name="hit_rate"), MetricSpec(name="cider"))
+    with pytest.raises(CatalogError, match=r"unknown metric `acuracy`\nknown: hit_rate cider\ndid you mean `hit_rate`\?"):
         catalog.metric("acuracy")
     with pytest.raises(CatalogError, match="the built-in ones come with `ofa-models`"):
         catalog.adaptor("text")
@@ -176,6 +176,8 @@ def test_a_choice_is_validated_against_the_plugin(catalog: Catalog) -> None:
         catalog.validate(choice.model_copy(update={"options": {"smoothing": 0.1}}), "ofa.criteria")
     with pytest.raises(CatalogError, match="comes from `elsewhere`, the installed one from `test-plugins`"):
         catalog.validate(choice.model_copy(update={"distribution": "elsewhere"}), "ofa.criteria")
+    with pytest.raises(CatalogError, match="unknown criterion `focal`\nThe plan takes it from `elsewhere`"):
+        catalog.validate(choice.model_copy(update={"name": "focal", "distribution": "elsewhere"}), "ofa.criteria")
 
 
 def test_a_loaded_plan_is_validated_whole(catalog: Catalog, profile: BackendSpec) -> None:

@@ -205,8 +205,15 @@ class Catalog:
         Raises :class:`CatalogError` where the plugin is missing, comes from another distribution than the plan says, or
         does not accept the options.
         """
-        plugin = self.plugin(group, choice.name)
         kind = kind_of(group)
+        try:
+            plugin = self.plugin(group, choice.name)
+        except CatalogError as error:
+            if error.reason == "unknown":
+                error.hint = (
+                    f"The plan takes it from {quote(choice.distribution)}, which is not installed or has none of that name."
+                )
+            raise
         if choice.distribution != plugin.distribution:
             message = (
                 f"{kind} {quote(choice.name)} of the plan comes from {quote(choice.distribution)}, "
