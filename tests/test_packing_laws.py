@@ -84,7 +84,7 @@ def run(remembered, catalog, draw, noise) -> Run:
 
 @torch.no_grad()
 def outputs_of(run: Run, model: Any, examples: Sequence[Example]) -> list[Tensor]:
-    """All that the heads say of each row at its labels, in one line: logits ``[L · V]``, then frames and stops ``[L · (F + 1)]``."""
+    """All that the heads say of each row at its labels: logits ``[L · V]``, then frames and stops ``[L · (F + 1)]``."""
     batch = run.encoder.pack(examples)
     memory = model.encode(batch)
     found: list[list[Tensor]] = [[] for _ in examples]

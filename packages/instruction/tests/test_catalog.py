@@ -26,7 +26,7 @@ class Scale(Options):
     factor: float = Field(default=1.0, gt=0)
 
 SERIES = ModalitySpec(name="SERIES", processor="series", adaptor="frames", aliases=("CURVE",))
-ACCURACY = MetricSpec(name="hit_rate", aliases=("acc",), options=Scale)
+ACCURACY = MetricSpec(name="hit_rate", aliases=("hits",), options=Scale)
 OTHER = MetricSpec(name="other")
 LOWER = ModalitySpec(name="lower", processor="x", adaptor="x")
 NOT_A_SPEC = 5
@@ -77,7 +77,7 @@ def test_nothing_is_imported_before_the_first_use(site: Site) -> None:
     found = catalog.modality("SERIES")
     assert (found.spec.name, found.distribution) == ("SERIES", "acme-series")
     assert catalog.modality("CURVE") == found
-    assert catalog.metric("acc").spec.name == "hit_rate"
+    assert catalog.metric("hits").spec.name == "hit_rate"
 
 
 def test_an_installed_modality_parses_without_a_catalog(site: Site) -> None:
@@ -151,8 +151,8 @@ def test_own_plugins_come_first_in_declared_order(site: Site) -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    catalog = Catalog.from_specs(MetricSpec(name="hit_rate"), MetricSpec(name="cider"))
-    with pytest.raises(CatalogError, match=r"unknown metric `acuracy`\nknown: hit_rate cider\ndid you mean `hit_rate`\?"):
+    catalog = Catalog.from_specs(MetricSpec(name="accuracy"), MetricSpec(name="cider"))
+    with pytest.raises(CatalogError, match=r"unknown metric `acuracy`\nknown: accuracy cider\ndid you mean `accuracy`\?"):
         catalog.metric("acuracy")
     with pytest.raises(CatalogError, match="the built-in ones come with `ofa-models`"):
         catalog.adaptor("text")
