@@ -49,5 +49,5 @@ def make_workload(size: str, batch_tokens: int, num_steps: int, names: Sequence[
     stream = RowStream(reader=reader, mixture=Mixture(rows, seed=0, weights=weights), budget=batch_tokens)
     steps = stream.steps(stream.start())
     drawn_steps = tuple(tuple(next(steps).examples) for _ in range(num_steps))
-    steps.close()  # type: ignore[attr-defined]
+    steps.close()
     return Workload(prepared=prepared, steps=drawn_steps)

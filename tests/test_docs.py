@@ -11,8 +11,10 @@ Training is cut to a few steps of the smallest model: this is about the words, o
 
 from __future__ import annotations
 
-import os
+import contextlib
+import io
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -60,26 +62,32 @@ def quicker(text: str) -> str:
     return text
 
 
-def run(arguments: list[str] | str, folder: Path) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "COLUMNS": "100", "PYTHONWARNINGS": "error::UserWarning:ofa_instruction"}
-    shell = isinstance(arguments, str)
-    return subprocess.run(arguments, shell=shell, cwd=folder, env=environment, capture_output=True, text=True)
-
-
 def run_console(text: str, folder: Path, where: str) -> None:
-    """Run the commands of a console block and compare what they print."""
+    """Run the `ofa` commands of a console block and compare what they print."""
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
-        done = run(quicker(command), folder)
-        assert done.returncode == 0, f"{where}: {command}\n{done.stderr}"
+        program, *arguments = shlex.split(quicker(command))
+        assert program == "ofa", f"{where}: only `ofa` is run here, not `{program}`"
+        code, printed, told = ofa(arguments, folder)
+        assert code == 0, f"{where}: {command}\n{printed}{told}"
         pattern = ".*".join(map(re.escape, expected.strip().split("...")))
-        assert re.fullmatch(pattern, done.stdout.strip(), re.DOTALL), f"{where}: {command}\nprinted:\n{done.stdout}"
+        assert re.fullmatch(pattern, printed.strip(), re.DOTALL), f"{where}: {command}\nprinted:\n{printed}"
+
+
+def ofa(arguments: list[str], folder: Path) -> tuple[int, str, str]:
+    """One command line inside this process, which has loaded torch already: exit code, stdout, stderr."""
+    from ofa_cli.main import run
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run(arguments)
+    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_blocks_of_a_page_run(page, tmp_path):
+def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     blocks = blocks_of(page)
     # What makes the rows comes first: a page may show a run file, or the idea, before it tells where the rows come from.
     blocks.sort(key=lambda block: not re.search(r"import csv|import json|write_text", block.text))
@@ -102,7 +110,7 @@ def run_block(block: Block, folder: Path, where: str) -> None:
             shown, there = block.text.strip(), (THIRD_PARTY / block.attributes["file"]).read_text(encoding="utf-8").strip()
             assert shown == there, f"{where}: differs from {block.attributes['file']}"
         case "python":
-            done = run([sys.executable, "-c", quicker(block.text)], folder)
+            done = subprocess.run([sys.executable, "-c", quicker(block.text)], cwd=folder, capture_output=True, text=True)
             assert done.returncode == 0, f"{where}\n{done.stderr}"
         case other:
             pytest.fail(f"{where}: a block of `{other}` is not run by anything")
