@@ -89,7 +89,7 @@ def test_an_installed_modality_parses_without_a_catalog(site: Site) -> None:
 
 def test_two_distributions_with_one_name_are_both_named(site: Site) -> None:
     install_acme(site)
-    site.install("zeta", "[ofa.metrics]\naccuracy = acme_series_specs:ACCURACY\n")
+    site.install("zeta", "[ofa.metrics]\nhit_rate = acme_series_specs:ACCURACY\n")
     catalog = Catalog.from_entry_points()
     with pytest.raises(CatalogError, match="`hit_rate` is provided by `acme-series` and by `zeta`") as caught:
         catalog.metric("hit_rate")
@@ -110,7 +110,7 @@ def test_two_distributions_with_one_name_are_both_named(site: Site) -> None:
     ],
 )
 def test_a_broken_plugin_is_reported_when_it_is_used(site: Site, entry_point: str, name: str, message: str) -> None:
-    site.install("acme-series", "[ofa.metrics]\naccuracy = acme_series_specs:ACCURACY\n", MODULE)
+    site.install("acme-series", "[ofa.metrics]\nhit_rate = acme_series_specs:ACCURACY\n", MODULE)
     site.install("zeta", entry_point, "1 / 0")
     catalog = Catalog.from_entry_points()
     assert catalog.metric("hit_rate").spec.name == "hit_rate"
