@@ -8,7 +8,6 @@ from importlib.resources import files
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-
 from ofa_trainer.starter import _pack, starter_source
 from ofa_trainer.starter._augment import on_white
 from ofa_trainer.starter._pack import SPLITS

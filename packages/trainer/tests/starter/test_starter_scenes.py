@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
-
 from ofa_trainer.starter import _scenes, compose_scene
 from ofa_trainer.starter._ask import QUESTION_KINDS, ask
 from ofa_trainer.starter._pack import SPLITS, Split, backgrounds, sprites
+from PIL import Image
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from PIL import Image
-
 from ofa_trainer.starter import STARTER_TASKS, starter_source
 from ofa_trainer.starter._pack import SPLITS
+from PIL import Image
 
 COLUMNS = {
     "classify": {"img", "label"},
