@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ofa_cli.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from ofa_instruction import BackendSpec, Group, TaskPlan
+    from ofa_instruction import BackendSpec, TaskPlan
     from ofa_trainer.plans import TaskFilePlan
     from ofa_trainer.source import Source
     from rich.console import Console
@@ -146,7 +146,7 @@ def _check_task(report: CheckReport, name: str, values: object, profile: Backend
         return
     text = report.attempt((*path, "preset"), lambda: _instruction(task))
     plan = report.attempt((*path, "instruction"), lambda: _compile(name, text, task, profile)) if text and profile else None
-    _check_plugins(report, path, "metrics", "ofa.metrics", task.metrics or ())
+    _check_metrics(report, path, task.metrics or (), plan)
     rows: dict[str, int] = {}
     for split in ("train", "valid", "test"):
         if split not in bad and (source := _open(report, path, split, getattr(task, split), base)) is not None:
@@ -192,19 +192,21 @@ def _compile(name: str, text: str, task: TaskFilePlan, profile: BackendSpec) -> 
     return compile(text, default_catalog(), profile, name=name, criteria=criterion_choices(task.criteria))
 
 
-def _check_plugins(report: CheckReport, path: tuple[str, ...], key: str, group: Group, named: Sequence[Any]) -> None:
-    """Names of plugins and the options given to them."""
+def _check_metrics(report: CheckReport, path: tuple[str, ...], named: Sequence[Any], plan: TaskPlan | None) -> None:
+    """Names of metrics, the options given to them, and whether they judge what the task answers."""
     from ofa_instruction import default_catalog
-    from ofa_trainer.task import split_named
+    from ofa_trainer.task import check_metric, split_named
 
     catalog = default_catalog()
 
     def look_up(item: Any) -> None:
         name, options = split_named(item)
-        catalog.options_of(catalog.plugin(group, name), group, options)
+        catalog.options_of(catalog.metric(name), "ofa.metrics", options)
+        if plan is not None:
+            check_metric(item, plan, catalog)
 
     for number, item in enumerate(named):
-        report.attempt((*path, key, number), lambda item=item: look_up(item))  # type: ignore[misc]
+        report.attempt((*path, "metrics", number), lambda item=item: look_up(item))  # type: ignore[misc]
 
 
 def _open(report: CheckReport, path: tuple[str, ...], split: str, value: Any, base: Path) -> Source | None:

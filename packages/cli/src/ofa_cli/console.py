@@ -1,4 +1,7 @@
-"""Where words go: answers to stdout, everything about how they came about to stderr."""
+"""Where words go: answers to stdout, everything about how they came about to stderr.
+
+rich would turn the `:label:` of an address into a picture, hence ``emoji=False``.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ def stdout() -> Console:
     """The console of answers. Made anew, because the stream may have been replaced."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, emoji=False)
 
 
 def stderr() -> Console:
     """The console of progress, warnings and errors."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(value: Any) -> None:

@@ -6,6 +6,7 @@ import difflib
 import os
 import warnings
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import typer
 
@@ -76,7 +77,19 @@ def _is_own(kind: type[BaseException]) -> bool:
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if type(error).__name__ == "ValidationError":  # pydantic's, which is not imported for an error that never comes
+        return _validation_message(error)
     return str(error) or type(error).__name__
+
+
+def _validation_message(error: Any) -> str:
+    """Every complaint on a line of its own, without pydantic's types and links."""
+    lines = []
+    for item in error.errors(include_url=False):
+        where = ".".join(map(str, item["loc"]))
+        message = item["msg"].removeprefix("Value error, ")
+        lines.append(f"`{where}`: {message}, got {item['input']!r}" if where else message)
+    return "\n".join(lines)
 
 
 def _usage_message(error: Exception, message: str) -> str:

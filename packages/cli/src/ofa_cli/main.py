@@ -68,7 +68,10 @@ app.command("doctor", rich_help_panel="About this installation")(doctor)
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    return guard(lambda: app(args=arguments, prog_name="ofa", standalone_mode=False) or 0)
+    words = sys.argv[1:] if arguments is None else arguments
+    # An instruction may begin with its arrow, which would be read as an option.
+    words = [f" {word}" if word.startswith("->") else word for word in words]
+    return guard(lambda: app(args=words, prog_name="ofa", standalone_mode=False) or 0)
 
 
 def main() -> None:

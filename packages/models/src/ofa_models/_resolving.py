@@ -88,11 +88,21 @@ class Resolver:
     def _task_of(self, instruction: str) -> tuple[TaskPlan, int]:
         if instruction.strip() in self._tasks:
             return self._tasks[instruction.strip()], 0
+        if not any(mark in instruction for mark in ("->", "[", "]")):
+            raise SessionError(self._no_task(instruction.strip()))
         parsed = parse(instruction, catalog=self.catalog)
         if str(parsed) in self._trained:
             return self._trained[str(parsed)]
         profile = self.catalog.backend(self.checkpoint.plan.model.backend).spec
         return compile(parsed, self.catalog, profile, name=_NEW, with_criteria=False), 0
+
+    def _no_task(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self._tasks, n=1)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        return (
+            f"the checkpoint has no task `{name}`{hint}\nits tasks: {' '.join(self._tasks)}\n"
+            "An instruction in its place has an arrow: `[TEXT:question] -> [TEXT:answer]`."
+        )
 
     # Closed sets
 

@@ -251,7 +251,7 @@ def test_instructions_without_an_answer_are_errors(session: Session, pictures: l
         session("[IMAGE:img] -> [TEXT:a|TEXT:b]", img=pictures[0])
     with pytest.raises(InstructionError, match="unknown modality"):
         session("[IMGAE:img] -> [TEXT:a]", img=pictures[0])
-    with pytest.raises(InstructionError):
+    with pytest.raises(SessionError, match=r"no task `captoin`; did you mean `caption`\?"):
         session("captoin", img=pictures[0])
 
 

@@ -26,7 +26,7 @@ from ofa_trainer.plans import TrainerOptions
 from ofa_trainer.source import Source
 from ofa_trainer.sources.common import DataError
 from ofa_trainer.sources.views import column_of
-from ofa_trainer.task import Task
+from ofa_trainer.task import Task, check_metric
 from ofa_trainer.train_plan import DataPlan, TaskRunPlan, TrainPlan
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,9 @@ def prepare(
     """
     _check_names(tasks)
     plans = compile_tasks(tasks, model_plan.backend, catalog)
+    for task, plan in zip(tasks, plans, strict=True):
+        for metric in task.metrics or ():
+            check_metric(metric, plan, catalog)
     for task, plan in zip(tasks, plans, strict=True):
         check_columns(task, plan)
     sets = {
@@ -164,7 +167,7 @@ def check_columns(task: Task, plan: TaskPlan, split: str = "train") -> None:
         if column not in row:
             assert source is not None
             near = difflib.get_close_matches(column, [str(name) for name in row], n=1)
-            hint = f"; did you mean `{near[0]}`?" if near else ""
+            hint = f"; did you mean `{near[0]}`?" if near else "."
             raise DataError(
                 f"task `{task.name}`: the instruction reads the column `{column}`, and {source.address(0)} has none; "
                 f"its columns: {' '.join(map(str, row))}{hint} Other names can be given with `columns`."
@@ -200,6 +203,13 @@ def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int) -> dict[str, tuple[s
         found[name] = collect_candidates(_flat(values))
         if not found[name]:
             raise DataError(f"task `{task.name}`: the column `{column}` holds no text to make the closed set `{name}` of")
+    learnt = [slot for slot in slots_of(plan) if slot.criteria]
+    if learnt and all(slot.closed_set is not None and len(found[slot.closed_set]) == 1 for slot in learnt):
+        only = found[cast("str", learnt[0].closed_set)][0]
+        raise DataError(
+            f"task `{task.name}`: nothing to learn, the closed set of `{learnt[0].column}` holds `{only}` alone; "
+            "it needs rows with another answer, or `closed_sets` with more candidates"
+        )
     unused = sorted(set(task.closed_sets) - set(wanted))
     if unused:
         raise ValueError(

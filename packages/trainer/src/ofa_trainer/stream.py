@@ -41,7 +41,7 @@ class TooManyBadRows(RuntimeError):
 
     def __init__(self, reason: str, rows: Sequence[BadRow]) -> None:
         self.reason, self.rows = reason, tuple(rows)
-        shown = "\n".join(f"  {row}" for row in self.rows)
+        shown = "\n".join(f"  {row}" for row in dict.fromkeys(self.rows))
         super().__init__(f"{reason}; the last of them:\n{shown}")
 
 

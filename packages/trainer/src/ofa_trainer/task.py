@@ -126,3 +126,17 @@ def split_named(item: NamedOptions) -> tuple[str, dict[str, Any]]:
     if len(item) != 1:
         raise ValueError(f"one name with its options, not {len(item)}: {', '.join(item)}")
     return next((name, dict(options)) for name, options in item.items())
+
+
+def check_metric(item: NamedOptions, plan: TaskPlan, catalog: Catalog) -> None:
+    """Find out before training, not when it is over, that a metric does not exist, has other options or judges no answer.
+
+    Raises CatalogError and ValueError.
+    """
+    name, options = split_named(item)
+    metric = catalog.metric(name)
+    catalog.options_of(metric, "ofa.metrics", options)
+    slots = [slot for instruction in plan.instructions for slot in instruction.slots if slot.generator is not None]
+    if not {slot.modality for slot in slots} & set(metric.spec.modalities):
+        columns = ", ".join(dict.fromkeys(slot.column for slot in slots))
+        raise ValueError(f"task `{plan.name}`: the metric `{name}` judges none of its answers ({columns})")

@@ -15,10 +15,10 @@ class ProgressReporter:
     """Shows a run with rich; where the output is no terminal, plain lines now and then."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or Console(stderr=True, emoji=False)
         self._progress: Progress | None = None
         self._bar: TaskID | None = None
-        self._bad = 0
+        self._bad: set[tuple[str, str]] = set()
         self._last_line_s = 0.0
 
     def report(self, event: Event) -> None:
@@ -29,10 +29,7 @@ class ProgressReporter:
             case StepDone():
                 self._step(event)
             case RowSkipped():
-                self._bad += 1
-                if self._bad <= MAX_BAD_ROWS_SHOWN:
-                    where = f"{event.address}:{event.column}" if event.column else event.address
-                    self.console.print(f"skipped {where}: {event.message}", style="yellow", markup=False, highlight=False)
+                self._skipped(event)
             case Validated():
                 self._validated(event)
             case Saved():
@@ -58,6 +55,16 @@ class ProgressReporter:
             self._progress = Progress(*columns, console=self.console)
             self._bar = self._progress.add_task("", total=event.steps, completed=event.step)
             self._progress.start()
+
+    def _skipped(self, event: RowSkipped) -> None:
+        """A row that comes again in a later epoch is shown once. An address may hold `:label:`, which is no emoji."""
+        place = (event.task, event.address)
+        if place in self._bad or len(self._bad) == MAX_BAD_ROWS_SHOWN:
+            return
+        self._bad.add(place)
+        where = f"{event.address}:{event.column}" if event.column else event.address
+        text = f"skipped {where}: {event.message}"
+        self.console.print(text, style="yellow", markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def _step(self, event: StepDone) -> None:
         losses = " ".join(f"{name} {loss:.2f}" for name, loss in event.losses.items())
