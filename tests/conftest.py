@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from ofa_instruction import Catalog
@@ -188,14 +188,12 @@ class Done:
 @pytest.fixture
 def ofa(tmp_path: Path) -> Callable[..., Done]:
     """The console script, in a process of its own, in the test's folder."""
-    import os
-
     script = Path(sys.executable).parent / "ofa"
 
     def call(*arguments: object, cwd: Path = tmp_path, path: Path | None = None) -> Done:
         environment = os.environ | {"COLUMNS": "120", "OMP_NUM_THREADS": "1"}
         if path is not None:
-            environment["PYTHONPATH"] = str(path)
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(path), os.environ.get("PYTHONPATH")]))
         done = subprocess.run([script, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True, text=True)
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -214,8 +212,3 @@ def noise() -> Callable[[torch.nn.Module], torch.nn.Module]:
         return model.eval()
 
     return shake
-
-
-def as_array(value: object) -> np.ndarray:
-    """A list of lists as an array."""
-    return np.asarray(value, np.float64)
