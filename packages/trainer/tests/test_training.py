@@ -246,7 +246,9 @@ KILLED_WHILE_SAVING = """
     import os, signal, sys
     sys.path.insert(0, {tests!r})
     import ofa_trainer.run
+    import torch
     from test_training import tasks, trainer
+    torch.set_num_threads(1)  # as here: equal results need equal thread counts
     write_state = ofa_trainer.run.write_state
 
     def die(folder, state, tensors):
