@@ -295,3 +295,17 @@ def test_an_interrupt_is_typed(tmp_path: Path) -> None:
         )
     assert found.value.checkpoint is not None
     assert saved_steps(tmp_path) == [1]
+
+
+def test_losses_are_weighed_as_the_tasks_say_else_by_their_share_of_the_mixture() -> None:
+    first, has = text_rows(30), text_rows(60, seed=1)
+    by_share = [Task("first", FIRST, train=first, valid=False), Task("has", HAS, train=has, valid=False)]
+    said = [
+        Task("first", FIRST, train=first, valid=False, loss_weight=3),
+        Task("has", HAS, train=has, valid=False, loss_weight=1),
+    ]
+    prepared = [trainer().prepare("nano", given).train_plan.tasks for given in (by_share, said)]
+    assert [[task.loss_share for task in tasks] for tasks in prepared] == [pytest.approx([1 / 3, 2 / 3]), [0.75, 0.25]]
+    assert [task.share for task in prepared[1]] == pytest.approx([1 / 3, 2 / 3])
+    with pytest.raises(ValueError, match="loss_weight or none has; without one: `has`"):
+        trainer().prepare("nano", [said[0], by_share[1]])

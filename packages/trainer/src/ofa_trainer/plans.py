@@ -137,6 +137,8 @@ class TaskFilePlan(Plan):
     """By target column: losses in place of the modality's own."""
     weight: float | None = Field(default=None, gt=0)
     """Its part in the mixture, relative to the other tasks; all tasks have one or none has."""
+    loss_weight: float | None = Field(default=None, gt=0)
+    """Factor of its losses, relative to the other tasks; none: its share of the mixture. All tasks have one or none has."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -178,10 +180,11 @@ class RunFile(Plan):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        weighted = [name for name, task in self.tasks.items() if task.weight is not None]
-        if weighted and len(weighted) != len(self.tasks):
-            missing = ", ".join(f"`{name}`" for name in self.tasks if name not in weighted)
-            raise ValueError(f"tasks: all have a weight or none has; without one: {missing}")
+        for field in ("weight", "loss_weight"):
+            weighted = [name for name, task in self.tasks.items() if getattr(task, field) is not None]
+            if weighted and len(weighted) != len(self.tasks):
+                missing = ", ".join(f"`{name}`" for name in self.tasks if name not in weighted)
+                raise ValueError(f"tasks: all have a {field} or none has; without one: {missing}")
         return self
 
 

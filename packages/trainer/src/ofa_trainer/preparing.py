@@ -121,6 +121,17 @@ def make_mixture(tasks: Sequence[Task], options: TrainerOptions) -> Mixture:
     )
 
 
+def loss_shares(tasks: Sequence[Task], mixture: Mixture) -> tuple[float, ...]:
+    """λ of each task: as the tasks say, else their shares of the mixture. Raises ValueError where only some say."""
+    weights = [task.loss_weight for task in tasks if task.loss_weight is not None]
+    if not weights:
+        return mixture.shares
+    if len(weights) != len(tasks):
+        missing = ", ".join(f"`{task.name}`" for task in tasks if task.loss_weight is None)
+        raise ValueError(f"either all tasks have a loss_weight or none has; without one: {missing}")
+    return tuple(weight / sum(weights) for weight in weights)
+
+
 def training_rows(task: Task) -> Source:
     """A task's training rows."""
     return cast("Source", task.source("train"))
@@ -271,7 +282,7 @@ def _train_plan(
     options: TrainerOptions,
 ) -> TrainPlan:
     runs = []
-    for task, plan, share in zip(tasks, plans, mixture.shares, strict=True):
+    for task, plan, share, loss_share in zip(tasks, plans, mixture.shares, loss_shares(tasks, mixture), strict=True):
         valid = task.source("valid")
         runs.append(
             TaskRunPlan(
@@ -279,6 +290,7 @@ def _train_plan(
                 train=_data_plan(training_rows(task)),
                 valid=None if valid is None else _data_plan(valid),
                 share=share,
+                loss_share=loss_share,
                 metrics=task.metrics,
             )
         )

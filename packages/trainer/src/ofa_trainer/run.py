@@ -205,7 +205,7 @@ class Run:
         started = time.perf_counter()
         losses = self.runner.validate(self.validation)
         self.figures = self.judge()
-        shares = {task.plan.name: task.share for task in self.prepared.train_plan.tasks}
+        shares = {task.plan.name: task.loss_share for task in self.prepared.train_plan.tasks}
         loss = sum(shares[name] * value for name, value in losses.items()) / sum(shares[name] for name in losses)
         best = math.isfinite(loss) and (self.state.best_loss is None or loss < self.state.best_loss)
         if best:

@@ -157,6 +157,7 @@ def task_of_plan(name: str, plan: TaskFilePlan, base: FilePath | None = None) ->
         closed_sets=plan.closed_sets,
         metrics=metrics,
         weight=plan.weight,
+        loss_weight=plan.loss_weight,
         criteria=criterion_choices(plan.criteria),
         columns=plan.columns,
         base=base,

@@ -40,6 +40,7 @@ class Task:
     closed_sets: candidates by set name or column; a set not given is read from the training rows.
     metrics: by name, or ``{name: options}``; None: what the target's modality is usually judged by.
     weight: its part in the mixture; None: by rows. All tasks of a run have one or none has.
+    loss_weight: λ of its losses relative to the other tasks; None: its share of the mixture. All have one or none has.
     transform: changes a training row before it is encoded: ``(row, rng) -> row``.
     criteria: by target column, losses in place of the modality's own.
     columns: column of the instruction → column of the data, where they differ.
@@ -57,6 +58,7 @@ class Task:
         closed_sets: Mapping[str, Sequence[str]] | None = None,
         metrics: Sequence[NamedOptions] | None = None,
         weight: float | None = None,
+        loss_weight: float | None = None,
         transform: RowTransform | None = None,
         criteria: Mapping[str, Sequence[CriterionChoice]] | None = None,
         columns: Mapping[str, str] | None = None,
@@ -64,13 +66,14 @@ class Task:
     ) -> None:
         if not name or not name.replace("-", "_").replace(".", "_").isidentifier():
             raise ValueError(f"a task's name is a word of letters, digits, `_`, `-` and `.`, not `{name}`")
-        if weight is not None and not weight > 0:
-            raise ValueError(f"task `{name}`: a weight is a positive number, not {weight}")
+        for given in (weight, loss_weight):
+            if given is not None and not given > 0:
+                raise ValueError(f"task `{name}`: a weight is a positive number, not {given}")
         self.name = name
         self.instruction = instruction if isinstance(instruction, str) else " ||| ".join(instruction)
         self.closed_sets = {key: tuple(values) for key, values in (closed_sets or {}).items()}
         self.metrics = None if metrics is None else tuple(metrics)
-        self.weight, self.transform = weight, transform
+        self.weight, self.loss_weight, self.transform = weight, loss_weight, transform
         self.criteria = dict(criteria or {})
         self.columns = dict(columns or {})
         self.base = Path(base) if base is not None else None

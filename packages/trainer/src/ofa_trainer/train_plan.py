@@ -26,7 +26,9 @@ class TaskRunPlan(Plan):
     train: DataPlan
     valid: DataPlan | None = None
     share: float
-    """Its share of the mixture, and λ of its losses."""
+    """Its share of the mixture."""
+    loss_share: float
+    """λ of its losses; over all tasks they add up to 1."""
     metrics: tuple[NamedOptions, ...] | None = None
 
 

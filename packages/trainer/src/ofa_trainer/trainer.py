@@ -195,7 +195,7 @@ class Trainer:
     ) -> Run:
         options = self.options
         context = CriterionContext(width=prepared.model_plan.architecture.width, vocabulary=prepared.vocabulary.plan)
-        shares = dict(zip(prepared.mixture.names, prepared.mixture.shares, strict=True))
+        shares = {task.plan.name: task.loss_share for task in prepared.train_plan.tasks}
         loss = StepLoss(prepared.encoder.slots, self.catalog, context, shares, options.seed)
         for module in loss.modules:
             module.to(device)
@@ -313,6 +313,8 @@ def check_same_run(saved: TrainPlan, now: TrainPlan) -> None:
             differences.append(f"task {task.plan.name}: its training rows ({before_task.train.rows} then, {task.train.rows} now)")
         if before_task.share != task.share:
             differences.append(f"task {task.plan.name}: its share of the mixture")
+        if before_task.loss_share != task.loss_share:
+            differences.append(f"task {task.plan.name}: the weight of its losses")
     if differences:
         listed = "\n".join(f"  {line}" for line in differences)
         raise CheckpointError(f"the run cannot be resumed, because it is another one:\n{listed}")

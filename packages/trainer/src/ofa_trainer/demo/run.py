@@ -116,6 +116,7 @@ def demo_tasks(seed: int = recipe.SEED) -> list[Task]:
             metrics=task.metrics,
             criteria=recipe.CRITERIA.get(task.name, {}),
             weight=task.rows_per_step,
+            loss_weight=task.loss_weight,
         )
         for task in recipe.DEMO_TASKS
     ]
