@@ -2,8 +2,8 @@
 
     # K lines of the slot table, L labelled positions of one kind, D model width
 
-Loss = Σ λ · sum / weight per (task, slot, criterion); λ is the task's share of the mixture unless set. The weights are counted from
-all packed batches of the step first, so the loss of a step does not depend on how its rows were cut into batches.
+Loss = Σ λ · sum / weight per (task, slot, criterion); λ is the task's share of the mixture unless set. The weights are counted
+from all packed batches of the step first, so the loss of a step does not depend on how its rows were cut into batches.
 """
 
 from __future__ import annotations
