@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from ofa_modalities.segment import EncodedSegment, Example
     from ofa_modalities.tokenizer import TextTokenizer, load_tokenizer, train_tokenizer
     from ofa_modalities.unpacking import LabelView, RowView, SegmentView, unpack
-    from ofa_modalities.vocabulary import BlockPlan, Vocabulary, VocabularyPlan
+    from ofa_modalities.vocabulary import Vocabulary
+    from ofa_modalities.vocabulary_plan import BlockPlan, VocabularyPlan
 
 _MODULES = {
     "batch": ("BatchSlot", "FrameLabels", "PackedBatch", "SegmentColumn", "Side", "Stream", "TokenLabels"),
@@ -70,7 +71,8 @@ _MODULES = {
     "unpacking": ("LabelView", "RowView", "SegmentView", "unpack"),
     "image.encoding": ("patches_to_image",),
     "image.reading": ("read_image",),
-    "vocabulary": ("BlockPlan", "Vocabulary", "VocabularyPlan"),
+    "vocabulary": ("Vocabulary",),
+    "vocabulary_plan": ("BlockPlan", "VocabularyPlan"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -10,7 +10,7 @@ from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, 
 from ofa_modalities.processor import SampleError
 from ofa_modalities.program import slot_candidates
 from ofa_modalities.tokenizer import TextTokenizer
-from ofa_modalities.vocabulary import VocabularyPlan
+from ofa_modalities.vocabulary_plan import VocabularyPlan
 
 ClosedSets = Mapping[str, Mapping[str, tuple[str, ...]]]
 """Task → set name → candidates."""

@@ -1,6 +1,7 @@
 """The processor seam: raw value → item of a stream, generated units → value.
 
 A processor is built once per slot of a plan and then used for every row. It never sees a batch, a model or torch.
+Nothing is imported here, so that data sources can raise a SampleError without numpy.
 """
 
 from __future__ import annotations
@@ -8,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-from ofa_instruction.plans import SlotPlan
-from ofa_instruction.specs import Options
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from ofa_instruction.plans import SlotPlan
+    from ofa_instruction.specs import Options
 
-from ofa_modalities.prefix_tree import PrefixTree
-from ofa_modalities.vocabulary import Vocabulary
+    from ofa_modalities.prefix_tree import PrefixTree
+    from ofa_modalities.vocabulary import Vocabulary
 
 Split = Literal["train", "valid", "test", "infer"]
 

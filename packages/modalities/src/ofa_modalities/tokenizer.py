@@ -18,8 +18,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
 TOKENIZER_FILE = "tokenizer.json"
 
 
@@ -33,6 +31,8 @@ class TextTokenizer:
 
     def __init__(self, state: str) -> None:
         """``state`` is the text of a ``tokenizer.json``. Raises ValueError where it is not one."""
+        from tokenizers import Tokenizer
+
         try:
             self._tokenizer = Tokenizer.from_str(state)
         except Exception as error:
@@ -87,6 +87,8 @@ class TextTokenizer:
 
 def train_tokenizer(texts: Iterable[str], size: int = 4096) -> TextTokenizer:
     """Train a byte-level BPE of at most ``size`` ids (at least 257) on ``texts``; the same texts give the same tokenizer."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
     if size < 257:
         raise ValueError(f"a byte-level tokenizer needs at least 257 ids, not {size}")
     tokenizer = Tokenizer(models.BPE())

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self, get_args
 
 from ofa_instruction.plans import Plan, PluginChoice, TaskPlan
-from ofa_modalities.vocabulary import VocabularyPlan
+from ofa_modalities.vocabulary_plan import VocabularyPlan
 from pydantic import Field, model_validator
 
 Size = Literal["nano", "tiny", "small", "base", "large"]

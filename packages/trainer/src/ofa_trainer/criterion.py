@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ofa_modalities.batch import FrameLabels, PackedBatch, TokenLabels
-from ofa_modalities.vocabulary import VocabularyPlan
+from ofa_modalities.vocabulary_plan import VocabularyPlan
 from ofa_models.backend import Memory, ModelBackend
 from torch import Tensor
 

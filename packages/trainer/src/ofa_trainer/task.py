@@ -21,7 +21,6 @@ from ofa_trainer.plans import NamedOptions
 from ofa_trainer.source import Source
 from ofa_trainer.sources.common import DataError
 from ofa_trainer.sources.opening import open_source
-from ofa_trainer.sources.views import DEFAULT_VALID_SHARE, Renamed, split_off
 
 if TYPE_CHECKING:
     from ofa_instruction import BackendSpec, TaskPlan
@@ -97,6 +96,8 @@ class Task:
 
     @functools.cached_property
     def _train_and_valid(self) -> tuple[Source, Source | None]:
+        from ofa_trainer.sources.views import DEFAULT_VALID_SHARE, split_off
+
         train, valid = self._open("train"), self._given["valid"]
         if len(train) == 0:
             raise DataError(f"task `{self.name}`: the training data holds no rows")
@@ -111,7 +112,11 @@ class Task:
             source = open_source(self._given[split], name=f"{self.name}/{split}", base=self.base)
         except DataError as error:
             raise DataError(f"task `{self.name}`, {split}: {error}") from error
-        return Renamed(source, self.columns) if self.columns else source
+        if not self.columns:
+            return source
+        from ofa_trainer.sources.views import Renamed
+
+        return Renamed(source, self.columns)
 
 
 def criterion_choices(given: Mapping[str, Sequence[NamedOptions]]) -> dict[str, list[CriterionChoice]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
 from ofa_modalities.processor import SampleError
 
 from ofa_trainer.sources.common import DataError, check_header, file_digest, find_file
@@ -37,8 +37,8 @@ class CsvSource:
         self.columns = check_header(self._cells(header[0]), path.name)
         self._text = text
         spans = [(start, line) for _, start, line in records]
-        self._starts = np.array([start for start, _ in spans], np.int64)
-        self._lines = np.array([line for _, line in spans], np.int64)
+        self._starts = array("q", [start for start, _ in spans])
+        self._lines = array("q", [line for _, line in spans])
 
     def _cells(self, record: str) -> list[str]:
         reader = csv.reader(io.StringIO(record, newline=""), delimiter=self.delimiter, strict=True)
@@ -52,7 +52,7 @@ class CsvSource:
 
     def address(self, index: int) -> str:
         """``my.csv:row 12``: the data row, counted from 1, and its line where they differ by more than the header."""
-        line = int(self._lines[index])
+        line = self._lines[index]
         return f"{self.path.name}:row {index + 1}" + (f" (line {line})" if line != index + 2 else "")
 
     def fingerprint(self) -> str:
@@ -61,8 +61,8 @@ class CsvSource:
 
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
         """One row."""
-        start = int(self._starts[index])
-        stop = int(self._starts[index + 1]) if index + 1 < len(self._starts) else len(self._text)
+        start = self._starts[index]
+        stop = self._starts[index + 1] if index + 1 < len(self._starts) else len(self._text)
         try:
             cells = self._cells(self._text[start:stop])
         except DataError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from ofa_modalities.processor import SampleError
 
 from ofa_trainer.sources.common import DataError, find_file
@@ -20,8 +20,7 @@ class JsonlSource:
     def __init__(self, path: Path, root: Path) -> None:
         self.path, self.root = path, root
         digest = hashlib.sha256()
-        starts: list[int] = []
-        lines: list[int] = []
+        starts, lines = array("q"), array("q")
         offset = 0
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -32,7 +31,7 @@ class JsonlSource:
                 offset += len(line)
         if not starts:
             raise DataError(f"{path.name}: the file holds no rows")
-        self._starts, self._lines = np.array(starts, np.int64), np.array(lines, np.int64)
+        self._starts, self._lines = starts, lines
         self._digest = digest.hexdigest()
 
     def __len__(self) -> int:
@@ -40,7 +39,7 @@ class JsonlSource:
 
     def address(self, index: int) -> str:
         """``my.jsonl:line 12``."""
-        return f"{self.path.name}:line {int(self._lines[index])}"
+        return f"{self.path.name}:line {self._lines[index]}"
 
     def fingerprint(self) -> str:
         """Digest of the file."""
@@ -49,7 +48,7 @@ class JsonlSource:
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
         """One row."""
         with self.path.open("rb") as file:
-            file.seek(int(self._starts[index]))
+            file.seek(self._starts[index])
             line = file.readline()
         try:
             row = json.loads(line.decode("utf-8-sig"))
