@@ -34,6 +34,18 @@ EXTRAS = {"trainer": "[parquet,datasets]"} | ({"models": "[xformers]"} if sys.pl
 """xformers has wheels for Linux; its masks and its own reasons not to run are tested without a GPU."""
 
 
+WHEEL_CONTENTS = """
+from importlib.metadata import files
+
+DATA = {"drawings.parquet", "backgrounds.parquet", "descriptions.parquet", "LICENSES.md", "Apache-2.0.txt", "page.html"}
+for name in ("instruction", "modalities", "models", "trainer", "cli"):
+    wanted = {"py.typed", "LICENSE"} | (DATA if name == "trainer" else set())
+    missing = wanted - {path.name for path in files(f"ofa-{name}")}
+    assert not missing, f"the wheel of ofa-{name} lacks {sorted(missing)}"
+"""
+"""Asks installed wheels whether they hold their types, licences and data."""
+
+
 class Environment:
     """A virtual environment by name under .nox, and the means to run its programs."""
 
@@ -140,6 +152,7 @@ def build(session: nox.Session) -> None:
     environment.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(dist), *folders)
     environment.install(*sorted(str(path) for path in dist.glob("*.whl")))
     with tempfile.TemporaryDirectory() as elsewhere, session.chdir(elsewhere):
+        environment.run("python", "-c", WHEEL_CONTENTS)
         environment.run("ofa", "--version")
         environment.run("ofa", "plan", "[IMAGE:img] what does the image describe? -> [TEXT:cap]")
         environment.run("ofa", "doctor")
