@@ -54,6 +54,7 @@ def test_a_run_file_becomes_tasks(tmp_path: Path) -> None:
     ("before", "after", "expected"),
     [
         ("steps: 500", "stepz: 500", "line 13: `trainer.stepz`: there is no such key; did you mean `steps`?"),
+        ("model: tiny", "model: {precision: auto}", "line 1: `model.precision`: there is no such key; it is `trainer.precision`"),
         ("steps: 500", "steps: fast", "line 13: `trainer.steps`: input should be a valid integer"),
         ("steps: 500", "schedule: cosin", "did you mean `cosine`?"),
         ("steps: 500", "steps: 0", "line 13: `trainer.steps`: input should be greater than or equal to 1"),

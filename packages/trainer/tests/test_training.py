@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from ofa_instruction import OFAWarning
 from ofa_models import GeneralistModel, load_checkpoint
 from ofa_models.checkpoint import CheckpointError
 from ofa_trainer import DataError, Interrupted, NonFiniteLoss, Task, Trained, Trainer, find_checkpoint
@@ -34,6 +35,12 @@ def tasks(count: int = 60) -> list[Task]:
 def trainer(**options: Any) -> Trainer:
     defaults = {"steps": 12, "batch_tokens": 512, "tokenizer_size": 300, "valid_metrics": False, "deterministic": True}
     return Trainer(**(defaults | options))
+
+
+def test_a_models_own_precision_gives_way_with_a_warning() -> None:
+    with pytest.warns(OFAWarning, match="the model's precision `bfloat16` is not used"):
+        prepared = trainer(precision="float32").prepare(GeneralistModel("nano", precision="bfloat16"), tasks())
+    assert prepared.model_plan.precision == "float32"
 
 
 def weights(trained: Trained) -> dict[str, Tensor]:

@@ -44,7 +44,7 @@ class TrainerOptions(Plan):
     """Where the schedule ends, as a share of the peak."""
     clip: float | None = Field(default=1.0, gt=0)
     """Largest norm of the gradient; None: not clipped."""
-    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    precision: Precision = "auto"
     """``auto``: bfloat16 autocast where the processor multiplies it natively, else float32."""
     device: str = "auto"
     """``auto``: CUDA where there is some, else the CPU."""
@@ -153,15 +153,12 @@ class ModelFilePlan(Plan):
     size: str = "tiny"
     backend: str = "generalist"
     attention: AttentionKind = "auto"
-    precision: Precision = "float32"
     architecture: dict[str, JsonValue] = Field(default_factory=dict)
     """Fields of the architecture that differ from the size's."""
 
     def plan(self) -> ModelPlan:
         """The partial model plan. Raises ValueError for an unknown size or field."""
-        return ModelPlan.of_size(
-            self.size, backend=self.backend, attention=self.attention, precision=self.precision, **self.architecture
-        )
+        return ModelPlan.of_size(self.size, backend=self.backend, attention=self.attention, **self.architecture)
 
 
 def _size_as_model(value: Any) -> Any:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import difflib
 import logging
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import cast
 
-from ofa_instruction import Catalog, ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan
+from ofa_instruction import Catalog, ContrastPlan, NodePlan, OFAWarning, RepeatPlan, SlotPlan, TaskPlan
 from ofa_modalities.closed_set import check_candidates, closed_set_plan, collect_candidates
 from ofa_modalities.encoder import TaskEncoder
 from ofa_modalities.fitting import collect_texts, fit_vocabulary
 from ofa_modalities.processor import SampleError
 from ofa_modalities.tokenizer import TextTokenizer, load_tokenizer, train_tokenizer
 from ofa_modalities.vocabulary import Vocabulary
-from ofa_models.plans import ModelPlan
+from ofa_models.plans import ModelPlan, Precision
 
 from ofa_trainer.mixture import Mixture
 from ofa_trainer.plans import TrainerOptions
@@ -85,7 +86,7 @@ def prepare(
     encoder = TaskEncoder(plans, catalog, vocabulary, sets, max_row_tokens=options.row_limit)
     features = {name: need.unit_features for name, need in encoder.streams.items()}
     complete = model_plan.complete(vocabulary_size=vocabulary.size, tasks=plans, unit_features=features)
-    complete = complete.model_copy(update={"precision": options.precision})
+    complete = complete.model_copy(update={"precision": _precision(model_plan, options)})
     mixture = make_mixture(tasks, options)
     return Prepared(
         tasks=tuple(tasks),
@@ -98,6 +99,19 @@ def prepare(
         train_plan=_train_plan(tasks, plans, complete, vocabulary, mixture, options),
         catalog=catalog,
     )
+
+
+def _precision(model_plan: ModelPlan, options: TrainerOptions) -> Precision:
+    """The trainer's; an unbuilt model that asks for another than the default one is told."""
+    asked = model_plan.precision
+    if not model_plan.is_complete and asked not in (ModelPlan.model_fields["precision"].default, options.precision):
+        warnings.warn(
+            f"the model's precision `{asked}` is not used: training decides, with `{options.precision}`; "
+            f'write Trainer(precision="{asked}") instead',
+            OFAWarning,
+            stacklevel=2,
+        )
+    return options.precision
 
 
 def compile_tasks(tasks: Sequence[Task], backend: str, catalog: Catalog) -> tuple[TaskPlan, ...]:

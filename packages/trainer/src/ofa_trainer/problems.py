@@ -46,7 +46,8 @@ def problems_of(error: ValidationError, model: type[BaseModel], lines: Mapping[P
         path, fields = _resolve(item["loc"], model)
         message, hint = item["msg"].removeprefix("Value error, "), ""
         if item["type"] == "extra_forbidden":
-            message, hint = "there is no such key", nearest(str(path[-1]), fields)
+            key = str(path[-1])
+            message, hint = "there is no such key", _elsewhere(key, model) or nearest(key, fields)
         elif item["type"] == "missing":
             message = "is missing"
         elif item["type"].endswith(("_type", "_parsing")):
@@ -62,6 +63,15 @@ def problems_of(error: ValidationError, model: type[BaseModel], lines: Mapping[P
         elif message not in known.message:
             known.message = f"{known.message}, or {message}"
     return list(found.values())
+
+
+def _elsewhere(key: str, model: type[BaseModel]) -> str:
+    """Where a key belongs that another section of the file has; empty: no section has it."""
+    for section, field in model.model_fields.items():
+        for branch in _branches(field.annotation):
+            if isinstance(branch, type) and issubclass(branch, BaseModel) and key in branch.model_fields:
+                return f"it is `{section}.{key}`"
+    return ""
 
 
 def _lower(text: str) -> str:
