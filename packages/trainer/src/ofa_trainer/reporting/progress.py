@@ -77,11 +77,14 @@ class ProgressReporter:
             self.console.print(f"step {event.step}/{event.steps or '?'}  {text}", markup=False, highlight=False)
 
     def _validated(self, event: Validated) -> None:
-        table = Table("task", "loss", "metrics", title=f"validation at step {event.step}{', best so far' if event.best else ''}")
+        title = f"validation at step {event.step}{', best so far' if event.best else ''}"
+        self.console.print(title, style="italic", markup=False, highlight=False, soft_wrap=True)
+        judged = any(event.metrics.get(name) for name in event.losses)
+        table = Table("task", "loss", *(["metrics"] if judged else []))
         for name, loss in event.losses.items():
             figures = event.metrics.get(name, {})
             shown = "  ".join(f"{metric} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for metric, one in figures.items())
-            table.add_row(name, f"{loss:.3f}", shown.replace("[", "\\["))
+            table.add_row(name, f"{loss:.3f}", *([shown.replace("[", "\\[")] if judged else []))
         self.console.print(table)
 
     def _ended(self, event: RunEnded) -> None:

@@ -1,0 +1,29 @@
+"""The terminal's report of a run."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from ofa_trainer.reporting import Figure, ProgressReporter, Validated
+from rich.console import Console
+
+
+def shown(metrics: dict[str, dict[str, Figure]], width: int) -> str:
+    out = io.StringIO()
+    reporter = ProgressReporter(Console(file=out, width=width))
+    reporter.report(Validated(step=1200, loss=1.5, losses={"has": 1.5}, metrics=metrics, best=True, seconds=0.1))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 80])
+def test_a_validation_without_figures_has_no_column_for_them(width: int) -> None:
+    text = shown({}, width)
+    assert text.splitlines()[0] == "validation at step 1200, best so far"
+    assert "1.500" in text
+    assert "metrics" not in text
+
+
+def test_a_validation_shows_its_figures() -> None:
+    figure = Figure(value=0.5, low=0.4, high=0.6, rows=10)
+    assert "has/accuracy 0.500 [0.400, 0.600]" in shown({"has": {"has/accuracy": figure}}, 80)
