@@ -248,3 +248,11 @@ def test_augmentation_is_for_training_and_moves_boxes_along(run: Any) -> None:
         back = run.encoder.decode(example.target[0].slot, example.target[0].labels, example)
         assert np.abs(np.array(back) - row["box"]).max() <= 0.6
     assert moved
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    with path.open("wb") as file:
+        file.truncate(300 * 10**6)  # Sparse: nothing of it is on the disk.
+    with pytest.raises(SampleError, match="has 300,000,000 bytes; at most 256,000,000 are read"):
+        read_image(path, "img")

@@ -15,15 +15,27 @@ from urllib.parse import unquote_to_bytes
 
 from ofa_modalities.processor import SampleError
 
+MAX_FILE_BYTES = 256 * 10**6
+"""More than a picture needs; what is larger is no picture, and is not read into memory."""
+
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
-def read_media(value: object, column: str, *, root: Path | None, known: Callable[[bytes], bool], what: str) -> bytes | None:
+def read_media(
+    value: object,
+    column: str,
+    *,
+    root: Path | None,
+    known: Callable[[bytes], bool],
+    what: str,
+    max_bytes: int = MAX_FILE_BYTES,
+) -> bytes | None:
     """The bytes that ``value`` stands for; None where it is no str, path, bytes or Hugging Face ``{"bytes", "path"}``.
 
     root: paths are relative to it and must lie inside it; None: paths are the user's own.
     known: whether the first bytes are of a format of this medium. what: the medium, for messages.
-    Raises SampleError for a path outside ``root``, a file that cannot be read, and a string that is none of these.
+    max_bytes: largest file that is read.
+    Raises SampleError for a path outside ``root``, a file that cannot be read or is larger, and a string that is none of these.
     """
     if isinstance(value, Mapping) and value.keys() <= {"bytes", "path"} and value:
         content = value.get("bytes")
@@ -38,13 +50,15 @@ def read_media(value: object, column: str, *, root: Path | None, known: Callable
             raise SampleError(column, f"the {what} has zero bytes")
         return content
     if isinstance(value, os.PathLike):
-        return _read_file(Path(value), column, root, what)
+        return _read_file(Path(value), column, root, what, max_bytes)
     if isinstance(value, str):
-        return _read_string(value.strip(), column, root=root, known=known, what=what)
+        return _read_string(value.strip(), column, root=root, known=known, what=what, max_bytes=max_bytes)
     return None
 
 
-def _read_string(text: str, column: str, *, root: Path | None, known: Callable[[bytes], bool], what: str) -> bytes:
+def _read_string(
+    text: str, column: str, *, root: Path | None, known: Callable[[bytes], bool], what: str, max_bytes: int
+) -> bytes:
     if not text:
         raise SampleError(column, f"the {what} is an empty text")
     if text[:5].lower() == "data:":
@@ -58,7 +72,7 @@ def _read_string(text: str, column: str, *, root: Path | None, known: Callable[[
         except OSError:
             found = False
         if found:
-            return _read_file(path, column, root, what)
+            return _read_file(path, column, root, what, max_bytes)
     content = _from_base64(text)
     if content is not None and known(content):
         return content
@@ -66,7 +80,7 @@ def _read_string(text: str, column: str, *, root: Path | None, known: Callable[[
     raise SampleError(column, f"{_short(text)} is no file{where}, and no {what} in base64 or as a data: URI")
 
 
-def _read_file(path: Path, column: str, root: Path | None, what: str) -> bytes:
+def _read_file(path: Path, column: str, root: Path | None, what: str, max_bytes: int) -> bytes:
     if root is not None:
         inside = (root / path).resolve()
         if not inside.is_relative_to(root.resolve()):
@@ -75,6 +89,8 @@ def _read_file(path: Path, column: str, root: Path | None, what: str) -> bytes:
     try:
         if not path.is_file():
             raise SampleError(column, f"`{path}` is no file")
+        if (size := path.stat().st_size) > max_bytes:
+            raise SampleError(column, f"the {what} `{path}` has {size:,} bytes; at most {max_bytes:,} are read")
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         if isinstance(error, SampleError):
