@@ -85,8 +85,8 @@ DEMO_TASKS: tuple[DemoTask, ...] = (
         instruction="[IMAGE:img] which category does the image show? -> [TEXT:label,closed_set]",
         target="label",
         metrics=("accuracy",),
-        rows_per_step=24,
-        loss_weight=1.5,
+        rows_per_step=20,
+        loss_weight=1.25,
     ),
     DemoTask(
         name="caption",
@@ -94,8 +94,8 @@ DEMO_TASKS: tuple[DemoTask, ...] = (
         instruction="[IMAGE:img] what does the image describe? -> [TEXT:cap]",
         target="cap",
         metrics=("token_f1", "exact_match"),
-        rows_per_step=36,
-        loss_weight=1.0,
+        rows_per_step=56,
+        loss_weight=2.0,
     ),
     DemoTask(
         name="vqa",
