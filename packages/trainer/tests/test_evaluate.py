@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ofa_models import Session
 from ofa_trainer import DataError, EvaluatePlan, Task, Trained, Trainer, evaluate, preset, preset_names
+from PIL import Image
 from trainer_rows import text_rows
 
 HAS = "is there a cat in [TEXT:text] ? -> [TEXT:has,closed_set]"
@@ -43,6 +44,26 @@ def test_the_same_words_are_masked_for_every_checkpoint(trained: Trained) -> Non
     first, second = (trained.evaluate("test").tasks["fill"].judged["text"] for _ in range(2))
     assert [row.shown for row in first] == [row.shown for row in second]
     assert any("<mask>" in (row.shown or "") for row in first)
+
+
+BOXES = [[4, 4, 12, 12], [12, 12, 4, 4], "x", [1, 2, 3], [0, 0, 99, 99], "4,4,12,12"]
+
+
+def test_reference_boxes_that_are_none_are_named_and_not_judged() -> None:
+    rows = [{"img": Image.new("RGB", (32, 32)), "what": "it", "box": box, "boxes": [[4, 4, 12, 12]]} for box in BOXES]
+    tasks = [
+        Task("ground", "[IMAGE:img] where is [TEXT:what] ? -> [BOX:box]", train=rows[:1] * 20, test=rows, valid=False),
+        Task("detect", "[IMAGE:img] where? -> ([BOX:boxes])*", train=rows[:1] * 20, test=rows, valid=False),
+    ]
+    trained = Trainer(steps=2, batch_tokens=512, tokenizer_size=300).fit("nano", tasks)
+    found = trained.evaluate("test").tasks
+    assert found["ground"].rows == 2
+    assert [(row.address, row.column) for row in found["ground"].bad] == [
+        (f"ground/test:row {number}", "box") for number in (2, 3, 4, 5)
+    ]
+    assert len(found["ground"].metrics["box/iou"].values) == 2
+    assert found["detect"].rows == 6
+    assert not found["detect"].metrics
 
 
 def test_validation_figures_come_with_the_run(trained: Trained) -> None:

@@ -11,10 +11,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from ofa_instruction import Catalog, PluginChoice, SlotPlan, default_catalog, walk_slots
+from ofa_modalities.box.reading import read_box
 from ofa_modalities.processor import SampleError
 from ofa_modalities.segment import Example
 from ofa_models.session import Output, Session
@@ -29,6 +30,9 @@ from ofa_trainer.source import Source
 from ofa_trainer.sources.common import DataError
 from ofa_trainer.task import Task, split_named
 from ofa_trainer.workers import BadRow
+
+if TYPE_CHECKING:
+    from ofa_models._resolving import Resolved
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +95,7 @@ def evaluate(
 def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluatePlan, catalog: Catalog) -> TaskEvaluation:
     resolved = session.resolve(task.name)
     slots = [slot for slot in walk_slots(resolved.plan.target) if slot.generator is not None]
-    metrics = {slot.column: _metrics_of(slot, task.metrics, catalog) for slot in slots}
+    metrics = {slot.column: _metrics_of(resolved, slot, task.metrics, catalog) for slot in slots}
     _check_all_used(task, metrics)
     judged: dict[str, list[Judged]] = {slot.column: [] for slot in slots}
     bad: list[BadRow] = []
@@ -134,7 +138,7 @@ def _encode(
             row = source.read(index, 0)
             missing = [column for column in targets if row.get(column) is None]
             if missing:
-                raise SampleError(missing[0], "there is no reference to judge by", address)
+                raise SampleError(missing[0], "there is no reference to judge by")
             example = resolved.encoder.encode(
                 resolved.task,
                 row,
@@ -145,6 +149,7 @@ def _encode(
                 alternative=resolved.alternative,
                 root=getattr(source, "root", None),
             )
+            _check_boxes(resolved, example, row)
         except SampleError as error:
             bad.append(BadRow(task.name, error.address or address, error.column, error.message))
             continue
@@ -153,12 +158,31 @@ def _encode(
     return rows, examples
 
 
+def _check_boxes(resolved: Resolved, example: Example, row: Mapping[str, object]) -> None:
+    """Raise SampleError for a reference box that training would not accept either: unreadable, inverted, out of its picture."""
+    for slot in walk_slots(resolved.plan.target):
+        if slot.modality == "BOX" and slot.generator is not None and slot.refers_to is not None and not _repeated(resolved, slot):
+            pictures = example.referred.get(slot.refers_to, ())
+            read_box(row[slot.column], slot.column, pictures[0].size_px if pictures else None)
+
+
+def _repeated(resolved: Resolved, slot: SlotPlan) -> bool:
+    return resolved.program.slots[slot.index].depth > 0
+
+
 def _judged(output: Output, row: Mapping[str, object], slot: SlotPlan, shown: str | None) -> Judged:
     return Judged(answer=output[slot.column], reference=row[slot.column], shown=shown)
 
 
-def _metrics_of(slot: SlotPlan, named: Sequence[NamedOptions] | None, catalog: Catalog) -> list[tuple[str, dict[str, Any]]]:
-    """Metrics that judge a column: the task's own that know its modality, else the modality's usual ones."""
+def _metrics_of(
+    resolved: Resolved, slot: SlotPlan, named: Sequence[NamedOptions] | None, catalog: Catalog
+) -> list[tuple[str, dict[str, Any]]]:
+    """Metrics that judge a column: the task's own that know its modality, else the modality's usual ones.
+
+    A metric of boxes takes one box a row; those of a repeat are judged by none of the built-in ones.
+    """
+    if slot.modality == "BOX" and named is None and _repeated(resolved, slot):
+        return []
     if named is None:
         return [(name, {}) for name in default_metrics(slot)]
     found = [split_named(item) for item in named]
