@@ -131,6 +131,8 @@ def test_frames_and_datasets() -> None:
     source = open_source(datasets.Dataset.from_dict({"a": ["x", "y"], "l": [1, 0]}, features=features), name="mine")
     assert read_all(source) == [{"a": "x", "l": "yes"}, {"a": "y", "l": "no"}]
     assert source.address(1) == "mine:row 2"
+    assert list(column_of(source, "l") or ()) == ["yes", "no"]
+    assert list(column_of(source, "a") or ()) == ["x", "y"]
 
 
 def test_the_starter_pack_by_name() -> None:

@@ -61,18 +61,34 @@ class DatasetSource:
         return hashlib.sha256(repr((sorted(self.dataset.column_names), len(self), own)).encode()).hexdigest()
 
     def column(self, name: str) -> Sequence[object]:
-        """All values of one column."""
-        return list(self.dataset[name])
+        """All values of one column; class labels by their names, as in :meth:`read`."""
+        values = list(self.dataset[name])
+        feature = self.dataset.features.get(name)
+        return [_class_name(feature, value) for value in values] if _is(feature, "ClassLabel") else values
 
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
         """One row; class labels by their names."""
         row = dict(self.dataset[index])
         for name, feature in self.dataset.features.items():
-            if type(feature).__name__ == "ClassLabel" and isinstance(row[name], int):
-                row[name] = feature.int2str(row[name]) if row[name] >= 0 else None
-            elif type(feature).__name__ == "Image" and isinstance(row[name], dict):
-                row[name] = row[name]["bytes"] if row[name].get("bytes") is not None else Path(row[name]["path"])
+            value = row[name]
+            if _is(feature, "ClassLabel"):
+                row[name] = _class_name(feature, value)
+            elif _is(feature, "Image") and isinstance(value, dict):
+                content, path = value.get("bytes"), value.get("path")
+                row[name] = content if content is not None or path is None else Path(path)
         return row
+
+
+def _is(feature: object, kind: str) -> bool:
+    """Whether a column's feature is of a kind, told by name so that the library need not be imported."""
+    return type(feature).__name__ == kind
+
+
+def _class_name(feature: Any, value: object) -> object:
+    """The name of a class label; None where it has none (-1)."""
+    if not isinstance(value, int):
+        return value
+    return feature.int2str(value) if value >= 0 else None
 
 
 def _undecoded(dataset: Any) -> Any:

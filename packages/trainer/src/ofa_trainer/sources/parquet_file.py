@@ -82,7 +82,7 @@ class ParquetSource:
             number, inside = self._groups[group]
             try:
                 table = self._file(number).read_row_group(inside, columns=list(self.columns))
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise SampleError("", f"cannot be read: {error}", self.address(index)) from error
             self._cache[group] = table
             if len(self._cache) > _GROUPS_IN_MEMORY:
