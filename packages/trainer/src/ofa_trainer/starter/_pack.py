@@ -13,7 +13,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, get_args
 
-import pyarrow.parquet as pq
 from PIL import Image
 
 Split = Literal["train", "valid", "test"]
@@ -149,7 +148,11 @@ def _file_bytes(name: str) -> bytes:
 
 
 def _read(name: str) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = pq.read_table(io.BytesIO(_file_bytes(name))).to_pylist()
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise ImportError("the starter pack needs pyarrow: pip install 'ofa-trainer[starter]'") from error
+    rows: list[dict[str, object]] = parquet.read_table(io.BytesIO(_file_bytes(name))).to_pylist()
     return rows
 
 
