@@ -53,6 +53,14 @@ def test_masks_depend_on_the_row_alone(result: DemoResult, folder: Path) -> None
     assert MASK in str(once[0].judged.shown)
 
 
+def test_a_folder_of_other_things_is_refused_before_training(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="choose another output folder"):
+        run_demo(tmp_path, steps=1, size="nano")
+    assert (tmp_path / "checkpoint" / "notes.txt").read_text() == "mine"
+
+
 def test_every_answer_of_the_pack_is_a_candidate() -> None:
     for name, column in (("classify", "label"), ("vqa", "answer")):
         candidates = closed_sets(name)[column]

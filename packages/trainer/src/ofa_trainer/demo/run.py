@@ -5,7 +5,6 @@ demo_tasks ─▶ Trainer.fit ─▶ save ─▶ answer held-out rows ─▶ jud
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from ofa_models.session import Session
 from ofa_models.zoo import GeneralistModel
 from PIL import Image
 
+from ofa_trainer.checkpointing import MODEL_FILE
 from ofa_trainer.demo import recipe
 from ofa_trainer.demo.judging import AnsweredRow, judge, shown_rows
 from ofa_trainer.demo.recipe import DemoTask
@@ -69,8 +69,12 @@ def run_demo(
     """Train, save ``output/checkpoint``, judge held-out rows, and write ``output/index.html``.
 
     minutes: of training. steps: so many instead. split: ``valid`` while choosing, ``test`` once at the end. rows: held-out rows
-    of each task, the first of the split. reporters: told what happens while it trains.
+    of each task, the first of the split. reporters: told what happens while it trains. An older checkpoint there is replaced;
+    raises ValueError, before training, where ``output/checkpoint`` is something else.
     """
+    checkpoint = output / CHECKPOINT
+    if checkpoint.exists() and any(checkpoint.iterdir()) and not (checkpoint / MODEL_FILE).is_file():
+        raise ValueError(f"`{checkpoint}` holds something else than a checkpoint: choose another output folder")
     curves = CurveReporter()
     tasks = demo_tasks(seed)
     trainer = Trainer(
@@ -79,9 +83,6 @@ def run_demo(
         generation=recipe.GENERATION,
     )
     trained = trainer.fit(GeneralistModel(size, **recipe.MODEL_OVERRIDES), tasks)
-    checkpoint = output / CHECKPOINT
-    if checkpoint.exists():
-        shutil.rmtree(checkpoint)
     trained.save(checkpoint)
     started = time.perf_counter()
     figures, answers, pictures = judge_tasks(trained.session(), seed=seed, split=split, rows=rows)
