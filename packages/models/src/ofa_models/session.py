@@ -40,6 +40,9 @@ __all__ = ["Candidate", "Output", "OutputSlot", "Session", "SessionError"]
 _CACHE_TOKENS = 1 << 17
 """Places of the decoder's cache that one batch may ask for: rows · lanes · longest answer."""
 
+_MOST_RESOLVED = 256
+"""Instructions, each with its candidates, that stay compiled; the oldest goes first."""
+
 
 class Session:
     """Answers instructions with a trained model.
@@ -82,7 +85,10 @@ class Session:
         """
         key = (instruction, _frozen(candidates))
         if key not in self._resolved:
-            self._resolved[key] = self._resolver.resolve(instruction, candidates)
+            resolved = self._resolver.resolve(instruction, candidates)
+            if len(self._resolved) >= _MOST_RESOLVED:
+                del self._resolved[next(iter(self._resolved))]
+            self._resolved[key] = resolved
         return self._resolved[key]
 
     def __call__(
@@ -309,7 +315,14 @@ class _Assembly:
             return rule.answers[hypothesis.candidate]
         encoder = self.resolved.encoder
         line = encoder.line(self.resolved.task, slot)
-        return encoder.decode(line, hypothesis.units, self.example, item=place[-1] if place else 0)
+        return encoder.decode(line, hypothesis.units, self.example, item=self._referred_item(slot, place))
+
+    def _referred_item(self, slot: SlotPlan, place: Place) -> int:
+        """Which item of the slot that ``slot`` refers to: it stands outside of their repeats, or inside the same ones."""
+        if slot.refers_to is None:
+            return 0
+        depth = self.resolved.program.slots[slot.refers_to].depth
+        return place[depth - 1] if depth else 0
 
 
 def _repeats_around(steps: Sequence[Step], slot: int) -> list[RepeatStep] | None:
