@@ -9,6 +9,7 @@ embedding in place of units.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from ofa_models.backend import FrameOutput
 
 
-class Adaptor(nn.Module):
+class Adaptor(nn.Module, ABC):
     """Base of adaptors; :meth:`embed` is the one method that all must have."""
 
     def __init__(self, options: Any, unit_features: int | None, width: int) -> None:
@@ -25,9 +26,9 @@ class Adaptor(nn.Module):
         self.unit_features = unit_features
         self.width = width
 
+    @abstractmethod
     def embed(self, units: Tensor, shapes: Tensor) -> Tensor:
         """units ``[U, F]`` (ids: ``[U, D]`` of the shared embedding), shapes int64 ``[I, dims]`` → tokens ``[N, D]``."""
-        raise NotImplementedError(f"{type(self).__name__} must define `embed`")
 
     def memory_place(self, shapes: Tensor) -> Tensor | None:
         """What to add to the encoder's output at the tokens of these items, ``[N, D]``; None: nothing."""
