@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ofa_trainer.problems import Problem
 from ofa_trainer.run_file import RunFileError, RunText, parse_run, read_run_text
@@ -16,9 +16,11 @@ from ofa_cli.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from ofa_instruction import BackendSpec, TaskPlan
-    from ofa_trainer.plans import TaskFilePlan
+    from ofa_trainer.plans import NamedOptions, TaskFilePlan
     from ofa_trainer.source import Source
     from rich.console import Console
+
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ class CheckReport:
         if not any(mistake.path == path and mistake.message == message for mistake in self.mistakes):
             self.mistakes.append(Problem(path, message, line=self.text.line(path)))
 
-    def attempt(self, path: tuple[str | int, ...], action: Callable[[], Any]) -> Any:
+    def attempt(self, path: tuple[str | int, ...], action: Callable[[], ResultT]) -> ResultT | None:
         """The action's result; None and a mistake at ``path`` where it raises what a user causes."""
         try:
             with warnings.catch_warnings(record=True) as caught:
@@ -192,14 +194,14 @@ def _compile(name: str, text: str, task: TaskFilePlan, profile: BackendSpec) -> 
     return compile(text, default_catalog(), profile, name=name, criteria=criterion_choices(task.criteria))
 
 
-def _check_metrics(report: CheckReport, path: tuple[str, ...], named: Sequence[Any], plan: TaskPlan | None) -> None:
+def _check_metrics(report: CheckReport, path: tuple[str, ...], named: Sequence[NamedOptions], plan: TaskPlan | None) -> None:
     """Names of metrics, the options given to them, and whether they judge what the task answers."""
     from ofa_instruction import default_catalog
     from ofa_trainer.task import check_metric, split_named
 
     catalog = default_catalog()
 
-    def look_up(item: Any) -> None:
+    def look_up(item: NamedOptions) -> None:
         name, options = split_named(item)
         catalog.options_of(catalog.metric(name), "ofa.metrics", options)
         if plan is not None:
@@ -209,14 +211,14 @@ def _check_metrics(report: CheckReport, path: tuple[str, ...], named: Sequence[A
         report.attempt((*path, "metrics", number), lambda item=item: look_up(item))  # type: ignore[misc]
 
 
-def _open(report: CheckReport, path: tuple[str, ...], split: str, value: Any, base: Path) -> Source | None:
+def _open(report: CheckReport, path: tuple[str, ...], split: str, value: object, base: Path) -> Source | None:
     """The rows of a split; None where it names no source of its own or cannot be opened."""
     from ofa_trainer.plans import SourcePlan
     from ofa_trainer.sources.opening import open_source
 
     if not isinstance(value, SourcePlan):
         return None
-    source: Source | None = report.attempt((*path, split), lambda: open_source(value, base=base))
+    source = report.attempt((*path, split), lambda: open_source(value, base=base))
     if source is not None and len(source) == 0:
         report.add((*path, split), "the data holds no rows")
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,7 +125,7 @@ def _segment(prepared: Prepared, side: str, segment: EncodedSegment) -> SeenSegm
     )
 
 
-def _labels(segment: EncodedSegment, spell: Any) -> tuple[str, ...]:
+def _labels(segment: EncodedSegment, spell: Callable[[int], str]) -> tuple[str, ...]:
     if segment.labels is not None and segment.weights is not None:
         pairs = zip(segment.labels, segment.weights, strict=True)
         return tuple(spell(int(label)) if weight > 0 else NO_LABEL for label, weight in pairs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,15 +54,7 @@ def infer(
     from ofa_models.session import Session
     from ofa_trainer.checkpointing import find_checkpoint
 
-    from ofa_cli.asking import (
-        answer_json,
-        answer_text,
-        asked_columns,
-        read_candidates,
-        read_columns,
-        require_columns,
-        save_answers,
-    )
+    from ofa_cli.asking import asked_columns, read_candidates, read_columns, require_columns, save_answers
 
     if instruction.startswith("--"):
         raise UserError(f"`{instruction}` stands where the instruction belongs: ofa infer CHECKPOINT INSTRUCTION --NAME VALUE …")
@@ -83,26 +75,10 @@ def infer(
     )
     if data is None:
         require_columns(values, columns)
-        output = session(instruction, values, candidates=closed, generation=options)
-        if as_json:
-            print_json(answer_json(output))
-        else:
-            typer.echo(answer_text(output))
-        answers = {"answer": output}
+        answers = {"answer": session(instruction, values, candidates=closed, generation=options)}
+        _print_answer(answers["answer"], as_json=as_json)
     else:
-        answers = {}
-        found = []
-        for number, (address, answer) in enumerate(_rows(session, instruction, data, values, closed, options), 1):
-            if isinstance(answer, str):
-                print_warning(f"skipped {answer}")
-                continue
-            answers[f"{number:05}"] = answer
-            if as_json:
-                found.append(answer_json(answer, address))
-            else:
-                typer.echo(f"{address}\t{answer_text(answer)}")
-        if as_json:
-            print_json(found)
+        answers = _print_answers(_rows(session, instruction, data, values, closed, options), as_json=as_json)
         if not answers:
             raise UserError(f"no row of {data} could be answered")
     if save is not None:
@@ -116,6 +92,35 @@ def _generation(session: Session, **given: object) -> GenerationOptions:
 
     own = session.checkpoint.plan.generation.model_dump()
     return GenerationOptions.model_validate(own | {key: value for key, value in given.items() if value is not None})
+
+
+def _print_answer(output: Output, *, as_json: bool) -> None:
+    from ofa_cli.asking import answer_json, answer_text
+
+    if as_json:
+        print_json(answer_json(output))
+    else:
+        typer.echo(answer_text(output))
+
+
+def _print_answers(rows: Iterable[tuple[str, Output | str]], *, as_json: bool) -> dict[str, Output]:
+    """Print the answers of a file's rows as they come (JSON: at the end), warn of the others; the answers by row number."""
+    from ofa_cli.asking import answer_json, answer_text
+
+    answers: dict[str, Output] = {}
+    found = []
+    for number, (address, answer) in enumerate(rows, 1):
+        if isinstance(answer, str):
+            print_warning(f"skipped {answer}")
+            continue
+        answers[f"{number:05}"] = answer
+        if as_json:
+            found.append(answer_json(answer, address))
+        else:
+            typer.echo(f"{address}\t{answer_text(answer)}")
+    if as_json:
+        print_json(found)
+    return answers
 
 
 def _rows(

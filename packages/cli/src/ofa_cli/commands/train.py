@@ -46,8 +46,6 @@ def train(
         print_json(_summary(trained, folder, checkpoint))
     else:
         _print_next(trained, checkpoint)
-    if trained.reason == "interrupted":
-        raise typer.Exit(130)
 
 
 def _output(what: str, request: RunRequest) -> Path:
