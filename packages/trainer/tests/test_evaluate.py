@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ofa_instruction import OFAWarning
 from ofa_models import Session
 from ofa_trainer import DataError, EvaluatePlan, Task, Trained, Trainer, evaluate, preset, preset_names
 from PIL import Image
@@ -74,6 +75,12 @@ def test_a_saved_checkpoint_is_judged_the_same(trained: Trained, tmp_path: Path)
     session = Session.from_pretrained(trained.save(tmp_path / "checkpoint"))
     again = evaluate(session, trained.prepared.tasks, EvaluatePlan(split="test"))
     assert again.figures() == trained.evaluate("test").figures()
+
+
+def test_another_instruction_than_the_trained_one_is_told(trained: Trained) -> None:
+    task = Task("has", HAS.replace("is there", "do you see"), train=text_rows(30), test=text_rows(5))
+    with pytest.warns(OFAWarning, match=r"(?s)task `has` is judged by .* is there a cat .* not by .* do you see a cat"):
+        evaluate(trained.session(), [task])
 
 
 def test_what_cannot_be_judged_is_an_error(trained: Trained) -> None:

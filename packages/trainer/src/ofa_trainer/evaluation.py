@@ -8,13 +8,14 @@ What is masked in a row depends on (seed, task, row) alone, so two checkpoints a
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from ofa_instruction import Catalog, PluginChoice, SlotPlan, default_catalog, walk_slots
+from ofa_instruction import Catalog, OFAWarning, PluginChoice, SlotPlan, default_catalog, parse_template, walk_slots
 from ofa_modalities.box.reading import read_box
 from ofa_modalities.processor import SampleError
 from ofa_modalities.segment import Example
@@ -80,6 +81,7 @@ def evaluate(
 ) -> Evaluation:
     """Answer and judge the rows of a split for every task, each a task that the checkpoint was trained on.
 
+    The checkpoint's instruction of that name asks; an OFAWarning tells where the task now says another one.
     Raises DataError for a task without such rows, ValueError for a metric that does not judge a column.
     """
     plan, catalog = plan or EvaluatePlan(), catalog or default_catalog()
@@ -94,6 +96,7 @@ def evaluate(
 
 def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluatePlan, catalog: Catalog) -> TaskEvaluation:
     resolved = session.resolve(task.name)
+    _tell_other_instruction(resolved, task, catalog)
     slots = [slot for slot in walk_slots(resolved.plan.target) if slot.generator is not None]
     metrics = {slot.column: _metrics_of(resolved, slot, task.metrics, catalog) for slot in slots}
     _check_all_used(task, metrics)
@@ -122,6 +125,17 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
         metrics=results,
         judged={column: tuple(found) for column, found in judged.items()},
     )
+
+
+def _tell_other_instruction(resolved: Resolved, task: Task, catalog: Catalog) -> None:
+    trained, given = resolved.plan.text, str(parse_template(task.instruction, catalog=catalog)[0])
+    if given != trained:
+        warnings.warn(
+            f"task `{task.name}` is judged by the instruction that the checkpoint was trained on:\n"
+            f"  {trained}\nand not by the one given now:\n  {given}",
+            OFAWarning,
+            stacklevel=2,
+        )
 
 
 def _encode(
