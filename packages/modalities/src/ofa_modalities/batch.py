@@ -9,9 +9,10 @@ Nothing is padded.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from ofa_instruction.plans import SlotPlan
@@ -149,9 +150,9 @@ class PackedBatch:
         return _map_tensors(self, lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
 
-def _map_tensors(value: T, function: Any) -> T:
+def _map_tensors(value: T, function: Callable[[Tensor], Tensor]) -> T:
     """Apply ``function`` to every tensor inside nested frozen dataclasses and tuples of them."""
-    changes = {}
+    changes: dict[str, object] = {}
     for field in fields(value):  # type: ignore[arg-type]
         part = getattr(value, field.name)
         if isinstance(part, Tensor):
