@@ -151,6 +151,15 @@ def test_what_cannot_be_trained_is_one_message_and_exit_code_2(ofa, pictures, mo
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.parametrize("command", ["train", "explain"])
+def test_an_instruction_of_a_run_file_is_told_with_its_line(ofa, run_yaml, command):
+    run_yaml.write_text(run_yaml.read_text().replace("[TEXT:text]", "[TXET:text]"), encoding="utf-8")
+    answer = ofa(command, str(run_yaml))
+    assert answer.code == 2
+    assert f"{run_yaml}: line 4: `tasks.mood.instruction`: OFA-I003: unknown modality `TXET`" in answer.err
+    assert "^^^^" in answer.err
+
+
 def test_explain_shows_tokens_labels_and_pictures(ofa, pictures, tmp_path):
     arguments = ("explain", LABEL, "--data", str(pictures / "my.csv"), "-n", "2")
     answer = ofa(*arguments, "--out", str(tmp_path / "seen"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from ofa_cli.errors import UserError
 
 if TYPE_CHECKING:
     from ofa_trainer.plans import RunFile
+    from ofa_trainer.task import Task
 
 INLINE_TASK = "task"
 """Name of the task that is given as an instruction on the command line."""
@@ -19,10 +21,35 @@ INLINE_TASK = "task"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """A run file's plan, and the folder that its paths start from."""
+    """A run file's plan, and the folder that its paths start from. file: None for an instruction of the command line."""
 
     run: RunFile
     base: Path
+    file: Path | None = None
+
+    def tasks(self) -> list[Task]:
+        """The tasks, each with an instruction that compiles. Raises RunFileError with the lines of those that do not."""
+        from ofa_instruction import InstructionError, default_catalog
+        from ofa_trainer.problems import Problem
+        from ofa_trainer.run_file import RunFileError, read_run_text, tasks_of_run
+
+        tasks = tasks_of_run(self.run, self.base)
+        if self.file is None:
+            return tasks
+        catalog = default_catalog()
+        profile = catalog.backend(self.run.model.backend).spec
+        problems = []
+        for task in tasks:
+            try:
+                with warnings.catch_warnings(action="ignore"):  # They come once more, where the task is used.
+                    task.compile(profile, catalog)
+            except InstructionError as error:
+                path = ("tasks", task.name, "instruction")
+                line = read_run_text(self.file.read_text(encoding="utf-8"), str(self.file)).line(path)
+                problems.append(Problem(path, str(error), line=line))
+        if problems:
+            raise RunFileError(str(self.file), problems)
+        return tasks
 
 
 def is_instruction(text: str) -> bool:
@@ -53,4 +80,4 @@ def read_request(
     path = Path(what)
     if not path.exists():
         raise UserError(f"{what}: no such run file, and not an instruction either (an instruction has a `->`)")
-    return RunRequest(run=load_run(path, overrides), base=path.parent)
+    return RunRequest(run=load_run(path, overrides), base=path.parent, file=path)

@@ -39,12 +39,11 @@ def evaluate(
     from ofa_trainer.checkpointing import find_checkpoint
     from ofa_trainer.evaluation import evaluate as judge
     from ofa_trainer.plans import EvaluatePlan
-    from ofa_trainer.run_file import tasks_of_run
 
     from ofa_cli.request import read_request
 
     request = read_request(str(run_file), settings=settings or [])
-    tasks = [task for task in tasks_of_run(request.run, request.base) if task.source(split.value) is not None]
+    tasks = [task for task in request.tasks() if task.source(split.value) is not None]
     if not tasks:
         raise UserError(f"{run_file}: no task has {split} rows; give them as `{split}:`, or choose another --split")
     session = Session.from_pretrained(find_checkpoint(checkpoint))

@@ -27,14 +27,12 @@ def explain(
     """
     from ofa_instruction import default_catalog
     from ofa_trainer.preparing import prepare
-    from ofa_trainer.run_file import tasks_of_run
 
     from ofa_cli.explaining import explain_rows, print_rows, save_pictures
     from ofa_cli.request import read_request
 
     request = read_request(what, data=data, settings=settings or [])
-    tasks = tasks_of_run(request.run, request.base)
-    prepared = prepare(tasks, request.run.model.plan(), request.run.trainer, default_catalog())
+    prepared = prepare(request.tasks(), request.run.model.plan(), request.run.trainer, default_catalog())
     rows = list(explain_rows(prepared, count, seed=request.run.trainer.seed))
     if as_json:
         print_json([row.as_json() for row in rows])

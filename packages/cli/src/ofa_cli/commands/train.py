@@ -58,13 +58,12 @@ def _output(what: str, request: RunRequest) -> Path:
 
 def _fit(request: RunRequest, folder: Path, *, resume: bool, quiet: bool) -> Trained:
     from ofa_trainer.reporting import ProgressReporter
-    from ofa_trainer.run_file import tasks_of_run
     from ofa_trainer.trainer import Trainer
 
     run = request.run
     reporters = () if quiet else (ProgressReporter(stderr()),)
     trainer = Trainer(run.trainer, reporters=reporters, generation=run.generation)
-    return trainer.fit(run.model.plan(), tasks_of_run(run, request.base), output=folder, resume=resume)
+    return trainer.fit(run.model.plan(), request.tasks(), output=folder, resume=resume)
 
 
 def _summary(trained: Trained, folder: Path, checkpoint: Path) -> dict[str, Any]:
