@@ -173,9 +173,18 @@ def test_minutes_alone_set_the_number_of_steps_once(tmp_path: Path) -> None:
 
 def test_an_unbuilt_model_stays_unbuilt_and_random_numbers_untouched() -> None:
     before = torch.get_rng_state()
-    trainer(steps=2).fit("nano", tasks())
+    model = GeneralistModel("nano")
+    trainer(steps=2).fit(model, tasks())
+    assert not model.plan.is_complete
     assert torch.equal(before, torch.get_rng_state())
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_complete_plan_must_be_that_of_the_tasks() -> None:
+    complete = trainer().prepare("nano", tasks()).model_plan
+    assert trainer().prepare(complete, tasks()).model_plan == complete
+    with pytest.raises(ValueError, match=r"differs in vocabulary_size.*GeneralistModel"):
+        trainer(tokenizer_size=310).prepare(complete, tasks())
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def prepare(
     encoder = TaskEncoder(plans, catalog, vocabulary, sets, max_row_tokens=options.row_limit)
     features = {name: need.unit_features for name, need in encoder.streams.items()}
     complete = model_plan.complete(vocabulary_size=vocabulary.size, tasks=plans, unit_features=features)
+    _check_model(model_plan, complete)
     complete = complete.model_copy(update={"precision": _precision(model_plan, options)})
     mixture = make_mixture(tasks, options)
     return Prepared(
@@ -99,6 +100,16 @@ def prepare(
         train_plan=_train_plan(tasks, plans, complete, vocabulary, mixture, options),
         catalog=catalog,
     )
+
+
+def _check_model(given: ModelPlan, complete: ModelPlan) -> None:
+    """A plan that is complete already must be that of these tasks. Raises ValueError that says what differs."""
+    differing = [name for name in ModelPlan.model_fields if getattr(given, name) != getattr(complete, name)]
+    if given.is_complete and differing:
+        raise ValueError(
+            f"the model's plan is complete and does not fit these tasks: it differs in {', '.join(differing)}; "
+            f'give a model that is not built yet, such as GeneralistModel("{given.size}")'
+        )
 
 
 def _precision(model_plan: ModelPlan, options: TrainerOptions) -> Precision:
