@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ofa_cli.console import stderr, stdout
+
+if TYPE_CHECKING:
+    from ofa_trainer.demo.results import DemoResult
+    from rich.table import Table
 
 
 def demo(
@@ -25,17 +29,35 @@ def demo(
     [bold]Example[/bold]  ofa demo --output demo --minutes 5
     """
     from ofa_trainer.demo import recipe
-    from ofa_trainer.demo.report import TABLE_HEADER, table_rows
+    from ofa_trainer.demo.report import more_figures
     from ofa_trainer.demo.run import CHECKPOINT, run_demo
     from ofa_trainer.reporting import ProgressReporter
-    from rich.table import Table
 
     budget = recipe.TRAINING_MINUTES if minutes is None else minutes
     result = run_demo(output, minutes=budget, steps=steps, seed=seed, reporters=(ProgressReporter(stderr()),))
-    table = Table(*TABLE_HEADER, box=None, pad_edge=False, header_style="bold")
-    for row in table_rows(result):
-        table.add_row(*(cell.replace("[", "\\[") for cell in row))
     console = stdout()
-    console.print(table)
+    console.print(_figures(result))
+    for task in result.tasks:
+        console.print(f"\n{task.title}", style="bold", markup=False)
+        also = f"; {more_figures(task)}" if task.more else ""
+        console.print(f"  baseline: {task.baseline_name}{also}", style="dim", markup=False)
+        console.print(f"  {task.instruction}", markup=False)
+        for answer in result.answers[task.task][:1]:
+            shown = f"{answer.picture or ''} {answer.question or ''}".strip()
+            console.print(f"  {shown} -> {answer.answer}   (truth: {answer.truth})", markup=False)
+    console.print()
     console.print(f"the model  {output / CHECKPOINT}", markup=False, soft_wrap=True)
     console.print(f"the page   {output / 'index.html'}", markup=False, soft_wrap=True)
+
+
+def _figures(result: DemoResult) -> Table:
+    """One line a task, fit for 80 columns."""
+    from ofa_trainer.demo.report import TABLE_HEADER, table_rows
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in TABLE_HEADER:
+        table.add_column(name)
+    for row in table_rows(result):
+        table.add_row(*(cell.replace("[", "\\[") for cell in row))
+    return table

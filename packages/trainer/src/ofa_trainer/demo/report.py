@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 from ofa_trainer.demo.results import Answer, Box, CurvePoint, DemoResult, TaskFigures
 from ofa_trainer.metrics.infilling import MASK, masked_words
 
-TABLE_HEADER = ("task", "metric", "held-out rows", "model [95 % interval]", "baseline", "learnt", "also")
+TABLE_HEADER = ("task", "metric", "rows", "model [95 %]", "baseline", "learnt")
 
 _PICTURE_PX = 256
 """Least side of an enlarged picture."""
@@ -38,19 +38,19 @@ def table_rows(result: DemoResult) -> list[tuple[str, ...]]:
     """One line a task under :data:`TABLE_HEADER`."""
     return [
         (
-            task.title,
+            task.task,
             task.metric,
             str(task.num_rows),
             f"{task.value:.3f} [{task.low:.3f}, {task.high:.3f}]",
-            f"{task.baseline:.3f} {task.baseline_name}",
+            f"{task.baseline:.3f}",
             "yes" if task.learnt else "no",
-            _more(task),
         )
         for task in result.tasks
     ]
 
 
-def _more(task: TaskFigures) -> str:
+def more_figures(task: TaskFigures) -> str:
+    """Other metrics and baselines of a task, on one line; a baseline stands in parentheses."""
     baselines = [f" ({figure.baseline:.3f})" if figure.baseline is not None else "" for figure in task.more]
     return " · ".join(f"{figure.name} {figure.value:.3f}{base}" for figure, base in zip(task.more, baselines, strict=True))
 
@@ -145,7 +145,7 @@ def _table(tasks: Sequence[TaskFigures]) -> str:
         "<tbody>"
     ]
     for task in tasks:
-        more = f"<br><span class='soft small'>{escape(_more(task))}</span>" if task.more else ""
+        more = f"<br><span class='soft small'>{escape(more_figures(task))}</span>" if task.more else ""
         verdict = "<span class=yes>yes</span>" if task.learnt else "<span class=no>no</span>"
         lines.append(
             f"<tr><td><a href='#{escape(task.task)}' style='color:inherit'>{escape(task.title)}</a>{more}</td>"
