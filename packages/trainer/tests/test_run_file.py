@@ -76,6 +76,13 @@ def test_mistakes_have_a_place_and_a_hint(before: str, after: str, expected: str
     assert expected in problems(GOOD.replace(before, after))
 
 
+@pytest.mark.parametrize("key", ["precision", "size", "attention"])
+def test_an_architecture_holds_nothing_but_its_fields(key: str) -> None:
+    run = parse_run(GOOD.replace("model: tiny", f"model: {{architecture: {{{key}: auto}}}}"))
+    with pytest.raises(ValueError, match=f"unknown architecture field `{key}`"):
+        run.model.plan()
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     text = GOOD.replace("steps:", "stepz:").replace("output", "outptu").replace("valid: 0.1", "valid: 3")
     found = problems(text).splitlines()

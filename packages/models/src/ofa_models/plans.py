@@ -46,7 +46,7 @@ SIZES: Mapping[str, Architecture] = {
 }
 
 
-def resolve_architecture(size: str, **overrides: Any) -> Architecture:
+def resolve_architecture(size: str, /, **overrides: Any) -> Architecture:
     """The architecture of a named size with some fields changed. Raises ValueError for an unknown size or field."""
     if size not in SIZES:
         raise ValueError(f"unknown model size `{size}`; known: {' '.join(get_args(Size))}{_nearest(size, SIZES)}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from ofa_instruction.plans import Plan
-from ofa_models.plans import AttentionKind, GenerationOptions, ModelPlan, Precision
+from ofa_models.plans import AttentionKind, GenerationOptions, ModelPlan, Precision, resolve_architecture
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 ScheduleKind = Literal["warmup-stable-decay", "cosine", "linear", "constant"]
@@ -158,7 +158,8 @@ class ModelFilePlan(Plan):
 
     def plan(self) -> ModelPlan:
         """The partial model plan. Raises ValueError for an unknown size or field."""
-        return ModelPlan.of_size(self.size, backend=self.backend, attention=self.attention, **self.architecture)
+        architecture = resolve_architecture(self.size, **self.architecture)
+        return ModelPlan(backend=self.backend, size=self.size, architecture=architecture, attention=self.attention)
 
 
 def _size_as_model(value: Any) -> Any:
