@@ -127,7 +127,7 @@ def test_a_bad_row_is_skipped_counted_and_named(here, data, rows, tmp_path, inst
     assert len(skipped) == 1, "a row is told once, however often it comes"
     assert skipped[0].startswith(f"skipped bad.csv:row 5:{column}: ")
     assert told in skipped[0]
-    assert " bad rows skipped" in done.err.splitlines()[-1]
+    assert ", bad rows: 1, skipped " in done.err.splitlines()[-1]
     events = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     found = [event for event in events if event["event"] == "bad_row"]
     assert found

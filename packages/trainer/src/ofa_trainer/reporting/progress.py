@@ -59,9 +59,11 @@ class ProgressReporter:
     def _skipped(self, event: RowSkipped) -> None:
         """A row that comes again in a later epoch is shown once. An address may hold `:label:`, which is no emoji."""
         place = (event.task, event.address)
-        if place in self._bad or len(self._bad) == MAX_BAD_ROWS_SHOWN:
+        if place in self._bad:
             return
         self._bad.add(place)
+        if len(self._bad) > MAX_BAD_ROWS_SHOWN:
+            return
         where = f"{event.address}:{event.column}" if event.column else event.address
         text = f"skipped {where}: {event.message}"
         self.console.print(text, style="yellow", markup=False, highlight=False, emoji=False, soft_wrap=True)
@@ -95,5 +97,5 @@ class ProgressReporter:
             "interrupted": "interrupted",
             "failed": "failed",
         }
-        bad = f", {event.bad_rows} bad rows skipped" if event.bad_rows else ""
+        bad = f", bad rows: {len(self._bad)}, skipped {event.bad_rows} times" if event.bad_rows else ""
         self.console.print(f"{words[event.reason]} at step {event.step} after {event.seconds:.0f} s{bad}", markup=False)
