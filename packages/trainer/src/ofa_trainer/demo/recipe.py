@@ -1,11 +1,9 @@
-"""Every choice of the demo, named. Chosen on the valid split; the test split is read once, by the demo itself.
+"""Every choice of the demo, named, and made on the valid split.
 
 About a hundred rows and 5,000 tokens a step, most rows with a picture, scenes composed anew in every epoch, Muon on the matrices
-of the blocks. Many small steps beat few large ones. What mattered most, on the valid split with everything else equal:
-
-- losses weighed by task rather than by rows: else long texts drown short answers about pictures (boxes 0.41 against 0.22);
-- scenes seen as 36 patches rather than 64: half as many scenes again in the same time (0.53 against 0.41);
-- descriptions cut to 32 tokens, and more sentences to fill in: both teach copying, which summaries need (0.23 against 0.12).
+of the blocks. Losses are weighed by task, because by rows long texts drown short answers about pictures. Scenes are seen as
+36 patches rather than 64, so that more of them fit into the time. Descriptions are cut to 32 tokens, and many sentences are filled
+in, because both leave room to learn copying, which summaries need.
 """
 
 from __future__ import annotations
