@@ -2,8 +2,8 @@
 
 About a hundred rows and 5,000 tokens a step, most rows with a picture, scenes composed anew in every epoch, Muon on the matrices
 of the blocks. Losses are weighed by task, because by rows long texts drown short answers about pictures. Scenes are seen as
-36 patches rather than 64, so that more of them fit into the time. Descriptions are cut to 32 tokens, and many sentences are filled
-in, because both leave room to learn copying, which summaries need.
+36 patches rather than 64, so that more of them fit into the time. Descriptions are cut to 32 tokens, and many sentences are
+filled in, because both leave room to learn copying, which summaries need.
 """
 
 from __future__ import annotations
