@@ -55,7 +55,14 @@ class DiffusionGeneration(Plan):
     """Units are float rows, denoised together."""
 
     kind: Literal["diffusion"] = "diffusion"
-    num_steps: int = Field(default=50, ge=1)
+    num_steps: int = Field(default=50, ge=1, le=1000)
+    """Denoising steps of an answer."""
+    length: int | None = Field(default=None, ge=1)
+    """Frames of an answer; None: as the item it refers to, else as is usual in the training rows."""
+    guidance: float = Field(default=1.0, ge=0)
+    """Scale of classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598); 1: none."""
+    condition_dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of training rows whose source is left out, so that there is something to guide away from."""
 
 
 GeneratorPlan = Annotated[TokenGeneration | FrameGeneration | DiffusionGeneration, Field(discriminator="kind")]

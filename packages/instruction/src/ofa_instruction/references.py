@@ -58,14 +58,23 @@ def check_columns(places: Sequence[Place], report: Report) -> None:
 
 
 def find_reference(
-    place: Place, places: Sequence[Place], refers_to: Sequence[str], attribute: Attribute | None, report: Report
+    place: Place,
+    places: Sequence[Place],
+    refers_to: Sequence[str],
+    attribute: Attribute | None,
+    report: Report,
+    *,
+    optional: bool = False,
 ) -> int | None:
-    """Index of the slot that ``place`` belongs to, None for a modality that stands alone.
+    """Index of the slot that ``place`` belongs to, None for a modality that stands alone, or for an ``optional`` one that is.
 
     ``of=NAME`` names it; else it is the only slot of a fitting modality, else the nearest one before.
-    A slot in a repeat is seen only from inside that repeat.
+    A slot in a repeat is seen only from inside that repeat. What may stand alone (``optional``) belongs to a source slot, and
+    only as an answer.
     """
     slot = place.slot
+    if optional and place.side == "source" and attribute is None:
+        return None
     if not refers_to:
         if attribute is not None:
             report.fail(ErrorCode.MISFIT, f"{quote('of')} says nothing: {slot.modality} stands alone", attribute.key_span)
@@ -75,6 +84,8 @@ def find_reference(
         for other in places
         if other.slot.modality in refers_to and other.index != place.index and place.path[: len(other.path)] == other.path
     ]
+    if optional:
+        seen = [other for other in seen if other.side == "source"]
     what = " or ".join(refers_to)
     if attribute is not None:
         name = report.word(attribute)
@@ -84,6 +95,8 @@ def find_reference(
             report.fail(ErrorCode.REFERENCE, f"no {what} slot is named {quote(name)}", attribute.value_span, hint)
         seen = fitting
     if not seen:
+        if optional:
+            return None
         message = f"{slot.modality} belongs to {what}, and there is none"
         report.fail(ErrorCode.REFERENCE, message, slot.modality_span, f"Add a slot such as `[{refers_to[0]}:name]`.")
     before = [other for other in seen if other.index < place.index]

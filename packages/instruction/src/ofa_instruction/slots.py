@@ -57,8 +57,8 @@ class SlotCompiler:
             self._ignore(slot, reserved["no_loss"], "only an answer has a loss")
         no_loss = no_loss and on_target
         answers = on_target and not no_loss
-        processor = self._processor(slot, modality, reserved.get("processor"))
-        adaptor = self._adaptor(slot, modality, reserved.get("adaptor"))
+        processor = self._processor(slot, modality, reserved.get("processor"), on_target)
+        adaptor = self._adaptor(slot, modality, reserved.get("adaptor"), on_target)
         generator = self._generator(slot, modality, adaptor.spec, reserved, answers)
         criteria, complete = self._criteria(slot, modality, reserved.get("criterion"), answers)
         parts = [
@@ -87,7 +87,9 @@ class SlotCompiler:
             generator=cast("GeneratorPlan", options[-1]) if generator else None,
             no_loss=no_loss,
             closed_set=self._closed_set(slot, modality, reserved.get("closed_set"), generator),
-            refers_to=find_reference(place, self.places, modality.refers_to, reserved.get("of"), report),
+            refers_to=find_reference(
+                place, self.places, modality.refers_to, reserved.get("of"), report, optional=modality.refers_optionally
+            ),
         )
 
     # Parts
@@ -104,8 +106,11 @@ class SlotCompiler:
                 self.report.fail(ErrorCode.NOT_INSTALLED, message, slot.modality_span, hint)
             self._fail(error, slot.modality_span)
 
-    def _processor(self, slot: Slot, modality: ModalitySpec, attribute: Attribute | None) -> Plugin[ProcessorSpec]:
-        found = cast("Plugin[ProcessorSpec]", self._find("ofa.processors", slot, attribute, modality.processor))
+    def _processor(
+        self, slot: Slot, modality: ModalitySpec, attribute: Attribute | None, on_target: bool
+    ) -> Plugin[ProcessorSpec]:
+        default = (modality.target_processor if on_target else None) or modality.processor
+        found = cast("Plugin[ProcessorSpec]", self._find("ofa.processors", slot, attribute, default))
         if modality.name not in found.spec.modalities:
             fitting = [
                 plugin.spec.name
@@ -117,8 +122,11 @@ class SlotCompiler:
             self.report.fail(ErrorCode.MISFIT, message, attribute.value_span if attribute else slot.modality_span, hint)
         return found
 
-    def _adaptor(self, slot: Slot, modality: ModalitySpec, attribute: Attribute | None) -> Plugin[AdaptorSpec]:
-        default = self.profile.adaptors.get(modality.name, modality.adaptor)
+    def _adaptor(self, slot: Slot, modality: ModalitySpec, attribute: Attribute | None, on_target: bool) -> Plugin[AdaptorSpec]:
+        if on_target and (modality.target_adaptor or modality.name in self.profile.target_adaptors):
+            default = self.profile.target_adaptors.get(modality.name) or cast(str, modality.target_adaptor)
+        else:
+            default = self.profile.adaptors.get(modality.name, modality.adaptor)
         return cast("Plugin[AdaptorSpec]", self._find("ofa.adaptors", slot, attribute, default))
 
     def _generator(

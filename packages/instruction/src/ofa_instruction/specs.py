@@ -76,10 +76,15 @@ class ModalitySpec(PluginSpec):
 
     processor: str
     adaptor: str
+    target_processor: str | None = None
+    """Processor of the target side, where an answer is made otherwise than it is read; None: the same."""
+    target_adaptor: str | None = None
     criteria: tuple[str, ...] = ()
     generator: Literal["tokens", "frames", "diffusion"] = "tokens"
     refers_to: tuple[str, ...] = ()
     """Modalities that an item of this one belongs to: a BOX belongs to an IMAGE."""
+    refers_optionally: bool = False
+    """Without such a slot, an item stands alone; else that is an error."""
     always_closed: bool = False
     """Every slot has a closed set, named or its column's (CATEGORY)."""
 
@@ -138,3 +143,5 @@ class BackendSpec(PluginSpec):
     segment_layout: Literal["per_slot", "ofa_groups"] = "per_slot"
     adaptors: dict[str, str] = Field(default_factory=dict)
     """Adaptor by modality where it differs from the modality's own default."""
+    target_adaptors: dict[str, str] = Field(default_factory=dict)
+    """The same for the target side; a modality that is not here has its own default there."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         write_closed_set,
     )
     from ofa_modalities.encoder import StreamNeed, TaskEncoder
-    from ofa_modalities.fitting import collect_texts, fit_vocabulary
+    from ofa_modalities.fitting import collect_texts, fit_assets, fit_vocabulary
     from ofa_modalities.image.encoding import patches_to_image
     from ofa_modalities.image.reading import read_image
     from ofa_modalities.packing import fill_batches, pack
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         BaseProcessor,
         DecodeContext,
         EncodeContext,
+        FitContext,
         Item,
         Processor,
         Resources,
@@ -52,13 +53,14 @@ _MODULES = {
         "write_closed_set",
     ),
     "encoder": ("StreamNeed", "TaskEncoder"),
-    "fitting": ("collect_texts", "fit_vocabulary"),
+    "fitting": ("collect_texts", "fit_assets", "fit_vocabulary"),
     "packing": ("fill_batches", "pack"),
     "prefix_tree": ("PrefixTree",),
     "processor": (
         "BaseProcessor",
         "DecodeContext",
         "EncodeContext",
+        "FitContext",
         "Item",
         "Processor",
         "Resources",
@@ -84,6 +86,7 @@ __all__ = [
     "EncodeContext",
     "EncodedSegment",
     "Example",
+    "FitContext",
     "FrameLabels",
     "Item",
     "LabelView",
@@ -111,6 +114,7 @@ __all__ = [
     "collect_candidates",
     "collect_texts",
     "fill_batches",
+    "fit_assets",
     "fit_vocabulary",
     "load_tokenizer",
     "pack",

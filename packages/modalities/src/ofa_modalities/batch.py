@@ -44,6 +44,8 @@ class Stream:
     shapes: int64 ``[I, dims]`` shape of each item in units (on the target side: of the units present here).
     token_positions: int64 ``[N]`` where the tokens of these units go in the side.
     begin_positions: int64 ``[B]`` target tokens filled with the adaptor's begin vector (float streams only).
+    noise float32 ``[U, F]`` and times float32 ``[I]`` in [0, 1): of answers by diffusion, whose units are the clean ones and are
+        mixed with the noise as the adaptor's schedule says at that time. times without noise: the units are noisy already.
     """
 
     adaptor: str
@@ -51,6 +53,8 @@ class Stream:
     shapes: Tensor
     token_positions: Tensor
     begin_positions: Tensor
+    noise: Tensor | None = None
+    times: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ slot that refers to it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from ofa_instruction.plans import InstructionPlan, PluginChoice, SlotPlan, TaskP
 from ofa_modalities.batch import BatchSlot, PackedBatch
 from ofa_modalities.packing import pack
 from ofa_modalities.processor import DecodeContext, Processor, SampleError, Split, TokenRule
-from ofa_modalities.program import Program, SlotStep, StepBuilder, Walk, slot_key
+from ofa_modalities.program import Assets, Program, SlotStep, StepBuilder, Walk, slot_key
 from ofa_modalities.segment import EncodedSegment, Example
 from ofa_modalities.vocabulary import Vocabulary
 
@@ -58,20 +59,25 @@ class TaskEncoder:
         vocabulary: Vocabulary,
         closed_sets: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
         *,
+        assets: Assets | None = None,
         max_row_tokens: int | None = None,
+        hosts: frozenset[str] = frozenset(),
     ) -> None:
         """``closed_sets`` maps task → set name → candidates; a row of more than ``max_row_tokens`` is a SampleError.
 
-        Raises ValueError for a plan that cannot be encoded: a missing closed set or block, a contrast, an adaptor that is
+        assets: what :func:`ofa_modalities.fitting.fit_assets` gave. hosts: names that URLs in rows may be fetched from.
+
+        Raises ValueError for a plan that cannot be encoded: a missing closed set, asset or block, a contrast, an adaptor that is
         asked for twice with different options.
         """
         self.vocabulary = vocabulary
         self.max_row_tokens = max_row_tokens
+        self.hosts = hosts
         self.task_names = tuple(task.name for task in tasks)
         if len(set(self.task_names)) != len(self.task_names):
             raise ValueError(f"two tasks have one name: {', '.join(self.task_names)}")
         self._numbers = {name: number for number, name in enumerate(self.task_names)}
-        builder = StepBuilder(catalog, vocabulary, closed_sets or {})
+        builder = StepBuilder(catalog, vocabulary, closed_sets or {}, assets or {})
         self._programs: tuple[tuple[Program, ...], ...] = tuple(builder.task(task) for task in tasks)
         self.slots: tuple[BatchSlot, ...] = tuple(builder.slots)
         self.streams: Mapping[str, StreamNeed] = {name: StreamNeed(*need) for name, need in sorted(builder.streams.items())}
@@ -111,9 +117,12 @@ class TaskEncoder:
         programs = self._programs[number]
         if alternative is None:
             alternative = int(rng.integers(len(programs))) if split == "train" and len(programs) > 1 else 0
+        program = programs[alternative]
         try:
-            walk = Walk(programs[alternative], row, split=split, rng=rng, root=root, with_targets=with_targets)
+            walk = Walk(program, row, split=split, rng=rng, root=root, with_targets=with_targets, hosts=self.hosts)
             source, target = walk.run()
+            if split == "train" and program.condition_dropout and rng.random() < program.condition_dropout:
+                source, target = (), tuple(replace(segment, refers=-1) for segment in target)
             num_source = sum(segment.num_tokens for segment in source)
             num_target = sum(segment.num_tokens for segment in target)
             if self.max_row_tokens is not None and num_source + num_target > self.max_row_tokens:
@@ -131,6 +140,7 @@ class TaskEncoder:
             num_target_tokens=num_target,
             referred=walk.referred(),
             forced=walk.forced(),
+            causal=program.is_causal,
         )
 
     def _too_long(self, segments: tuple[EncodedSegment, ...]) -> SampleError:

@@ -1,14 +1,20 @@
-"""Fitting a vocabulary to a run: the texts a tokenizer learns from, and the blocks that processors ask for."""
+"""Fitting to a run: the texts a tokenizer learns from, the blocks that processors ask for, and what they learn themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
 from ofa_instruction.catalog import Catalog
 from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan
+from ofa_instruction.specs import Options
 
-from ofa_modalities.processor import SampleError
-from ofa_modalities.program import slot_candidates
+from ofa_modalities.processor import FitContext, Processor, SampleError
+from ofa_modalities.program import Assets, slot_candidates
 from ofa_modalities.tokenizer import TextTokenizer
 from ofa_modalities.vocabulary_plan import VocabularyPlan
 
@@ -65,6 +71,44 @@ def fit_vocabulary(
                 if known != size:
                     raise ValueError(f"the block `{name}` is {known} long for {where}, but {size} for {place}")
     return VocabularyPlan.lay_out(tokenizer, modalities, {name: size for name, (size, _) in blocks.items()})
+
+
+ColumnValues = Callable[[str, str], Iterable[tuple[object, Path | None]]]
+"""Task and column → the raw values of its training rows, each with the root of its paths."""
+
+
+def fit_assets(
+    tasks: Iterable[TaskPlan],
+    catalog: Catalog,
+    values: ColumnValues,
+    *,
+    known: Assets | None = None,
+    seed: int = 0,
+    hosts: frozenset[str] = frozenset(),
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Mapping[str, NDArray[Any]]]:
+    """What the processors of these tasks fit to the rows: arrays by name, by the asset's name.
+
+    known: assets that are there already (of a run that is resumed) and are taken as they are.
+    progress: told ``(asset, done, total)``. Raises ValueError where an asset cannot be fitted.
+    """
+    needs: dict[str, tuple[SlotPlan, Options, type[Processor], dict[tuple[str, str], None]]] = {}
+    for task in tasks:
+        for slot in _slots(task):
+            options = catalog.validate(slot.processor, "ofa.processors")
+            implementation: type[Processor] = catalog.processor(slot.processor.name).spec.load()
+            name = implementation.asset(slot, options)
+            if name is not None:
+                needs.setdefault(name, (slot, options, implementation, {}))[3][task.name, slot.column] = None
+    found: dict[str, Mapping[str, NDArray[Any]]] = {}
+    for name, (slot, options, implementation, columns) in sorted(needs.items()):
+        if known is not None and name in known:
+            found[name] = known[name]
+            continue
+        report = partial(progress, name) if progress is not None else FitContext().progress
+        context = FitContext(seed=seed, hosts=hosts, progress=report)
+        found[name] = implementation.fit(slot, options, chain.from_iterable(values(*column) for column in columns), context)
+    return found
 
 
 def _slots(task: TaskPlan) -> Iterator[SlotPlan]:

@@ -1,7 +1,7 @@
 """Strings and containers that stand for a file's content, the same for every medium.
 
-A string is a ``data:`` URI, else an existing path, else base64 whose first bytes are a known format, else an error.
-Nothing is fetched over a network.
+A string is a ``data:`` URI, else a URL of a host that the run allows by name, else an existing path, else base64 whose
+first bytes are a known format, else an error. Nothing is fetched from any other host, redirected or not.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+from ofa_modalities.fetching import fetch
 from ofa_modalities.processor import SampleError
 
 MAX_FILE_BYTES = 256 * 10**6
@@ -29,13 +30,37 @@ def read_media(
     known: Callable[[bytes], bool],
     what: str,
     max_bytes: int = MAX_FILE_BYTES,
+    hosts: frozenset[str] = frozenset(),
 ) -> bytes | None:
-    """The bytes that ``value`` stands for; None where it is no str, path, bytes or Hugging Face ``{"bytes", "path"}``.
+    """The bytes that ``value`` stands for; see :func:`media_source`. A file is read whole."""
+    source = media_source(value, column, root=root, known=known, what=what, max_bytes=max_bytes, hosts=hosts)
+    if not isinstance(source, Path):
+        return source
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise SampleError(column, f"cannot read `{source}`: {error}") from error
 
+
+def media_source(
+    value: object,
+    column: str,
+    *,
+    root: Path | None,
+    known: Callable[[bytes], bool],
+    what: str,
+    max_bytes: int = MAX_FILE_BYTES,
+    hosts: frozenset[str] = frozenset(),
+    folders: bool = False,
+) -> Path | bytes | None:
+    """What ``value`` stands for, to be opened: a file's path, which has been checked, or bytes.
+
+    None where it is no str, path, bytes or Hugging Face ``{"bytes", "path"}``.
     root: paths are relative to it and must lie inside it; None: paths are the user's own.
     known: whether the first bytes are of a format of this medium. what: the medium, for messages.
-    max_bytes: largest file that is read.
-    Raises SampleError for a path outside ``root``, a file that cannot be read or is larger, and a string that is none of these.
+    max_bytes: largest file that is taken. hosts: names that URLs may be fetched from. folders: a folder's path is taken too.
+    Raises SampleError for a path outside ``root``, a file that cannot be read or is larger, a URL of another host, and a string
+    that is none of these.
     """
     if isinstance(value, Mapping) and value.keys() <= {"bytes", "path"} and value:
         content = value.get("bytes")
@@ -50,21 +75,29 @@ def read_media(
             raise SampleError(column, f"the {what} has zero bytes")
         return content
     if isinstance(value, os.PathLike):
-        return _read_file(Path(value), column, root, what, max_bytes)
+        return _checked_path(Path(value), column, root, what, max_bytes, folders=folders)
     if isinstance(value, str):
-        return _read_string(value.strip(), column, root=root, known=known, what=what, max_bytes=max_bytes)
+        text = value.strip()
+        if text[:8].lower().startswith(("http://", "https://")):
+            return fetch(text, column, hosts=hosts, what=what, max_bytes=max_bytes)
+        return _open_string(text, column, root=root, known=known, what=what, max_bytes=max_bytes, folders=folders)
     return None
 
 
-def _read_string(
-    text: str, column: str, *, root: Path | None, known: Callable[[bytes], bool], what: str, max_bytes: int
-) -> bytes:
+def _open_string(
+    text: str,
+    column: str,
+    *,
+    root: Path | None,
+    known: Callable[[bytes], bool],
+    what: str,
+    max_bytes: int,
+    folders: bool,
+) -> Path | bytes:
     if not text:
         raise SampleError(column, f"the {what} is an empty text")
     if text[:5].lower() == "data:":
         return _read_data_uri(text, column, what)
-    if text[:7].lower() in ("http://", "https:/"):
-        raise SampleError(column, f"{_short(text)} is a URL, and none are fetched: give a file")
     if len(text) < 4096 and "\0" not in text:
         path = Path(text)
         try:
@@ -72,7 +105,7 @@ def _read_string(
         except OSError:
             found = False
         if found:
-            return _read_file(path, column, root, what, max_bytes)
+            return _checked_path(path, column, root, what, max_bytes, folders=folders)
     content = _from_base64(text)
     if content is not None and known(content):
         return content
@@ -80,25 +113,26 @@ def _read_string(
     raise SampleError(column, f"{_short(text)} is no file{where}, and no {what} in base64 or as a data: URI")
 
 
-def _read_file(path: Path, column: str, root: Path | None, what: str, max_bytes: int) -> bytes:
+def _checked_path(path: Path, column: str, root: Path | None, what: str, max_bytes: int, *, folders: bool) -> Path:
     if root is not None:
         inside = (root / path).resolve()
         if not inside.is_relative_to(root.resolve()):
             raise SampleError(column, f"`{path}` lies outside the data root `{root}`")
         path = inside
     try:
+        if folders and path.is_dir():
+            return path
         if not path.is_file():
             raise SampleError(column, f"`{path}` is no file")
         if (size := path.stat().st_size) > max_bytes:
             raise SampleError(column, f"the {what} `{path}` has {size:,} bytes; at most {max_bytes:,} are read")
-        content = path.read_bytes()
     except (OSError, ValueError) as error:
         if isinstance(error, SampleError):
             raise
         raise SampleError(column, f"cannot read `{path}`: {error}") from error
-    if not content:
+    if not size:
         raise SampleError(column, f"the {what} `{path}` has zero bytes")
-    return content
+    return path
 
 
 def _read_data_uri(text: str, column: str, what: str) -> bytes:

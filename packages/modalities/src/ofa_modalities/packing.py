@@ -37,8 +37,8 @@ def pack(examples: Sequence[Example], slots: tuple[BatchSlot, ...], task_names: 
         slots=slots,
         tasks=_tensor(np.fromiter((example.task for example in examples), np.int64, len(examples))),
         addresses=tuple(example.address for example in examples),
-        source=source.side(first_source, causal=False),
-        target=target.side(first_source, causal=True),
+        source=source.side(first_source, causal=np.zeros(len(examples), bool)),
+        target=target.side(first_source, causal=np.fromiter((example.causal for example in examples), bool, len(examples))),
         token_labels=target.token_labels(),
         frame_labels=target.frame_labels(),
     )
@@ -85,7 +85,7 @@ class _SideLayout:
         self.token_start: Int64 = _starts(self.counts)
         self.begins: Int64 = np.fromiter((segment.begins for segment in self.segments), np.int64, len(self.segments))
 
-    def side(self, first_source: Int64, *, causal: bool) -> Side:
+    def side(self, first_source: Int64, *, causal: NDArray[np.bool_]) -> Side:
         table = np.full((len(self.segments), len(SegmentColumn)), -1, np.int64)
         table[:, SegmentColumn.SEQUENCE] = self.sequence
         table[:, SegmentColumn.SLOT] = [segment.slot for segment in self.segments]
@@ -97,7 +97,7 @@ class _SideLayout:
         lengths = np.bincount(self.sequence, weights=self.counts, minlength=self.num_rows).astype(np.int64)
         return Side(
             lengths=_tensor(lengths),
-            causal=torch.full((self.num_rows,), causal),
+            causal=_tensor(causal),
             coordinates=_tensor(self._coordinates()),
             streams=streams,
             segments=_tensor(table),
@@ -144,6 +144,7 @@ class _SideLayout:
                     shapes=_tensor(shapes),
                     token_positions=_tensor(_ranges(self.token_start[chosen] + begins, self.counts[chosen] - begins)),
                     begin_positions=_tensor(self.token_start[chosen][begins > 0]),
+                    **_noise(items, adaptor),
                 )
             )
         return tuple(streams)
@@ -190,6 +191,18 @@ class _SideLayout:
                 )
             )
         return tuple(found)
+
+
+def _noise(items: Sequence[EncodedSegment], adaptor: str) -> dict[str, Tensor]:
+    """Times and noise of a stream whose items are answers by diffusion."""
+    times = [item.time for item in items if item.time is not None]
+    if not times:
+        return {}
+    if len(times) != len(items):
+        raise ValueError(f"the stream `{adaptor}` holds answers by diffusion and other items")
+    noise = [item.noise for item in items if item.noise is not None]
+    found = {"times": _tensor(np.array(times, np.float32))}
+    return found | ({"noise": _tensor(np.concatenate(noise))} if noise else {})
 
 
 def _starts(counts: Int64) -> Int64:

@@ -6,7 +6,7 @@ Nothing is imported here, so that data sources can raise a SampleError without n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -51,6 +51,8 @@ class Item:
     size_px: ``(width, height)`` of the original picture, for what refers to it (boxes) and for the way back.
     view_px: ``(left, top, right, bottom)`` of what the item shows of the original picture, in its pixels; beyond its edges
         where ground was added. None: all of it. Boxes are normalised by the view.
+    known: bool ``[U]`` units that are given, so that an answer that refers to this item keeps them; None: all of a source
+        item, none of a target item.
     """
 
     units: NDArray[Any]
@@ -59,6 +61,7 @@ class Item:
     inputs: NDArray[Any] | None = None
     size_px: tuple[int, int] | None = None
     view_px: tuple[float, float, float, float] | None = None
+    known: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +71,14 @@ class EncodeContext:
     rng: drawn from the row's address, so the same row of the same epoch is encoded the same everywhere.
     referred: the item of the slot that this slot refers to (the image of a box).
     root: paths in the row are relative to it and stay inside it; None: paths are the user's own.
+    hosts: names of hosts that URLs in the row may be fetched from.
     """
 
     split: Split
     rng: np.random.Generator
     referred: Item | None = None
     root: Path | None = None
+    hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +94,14 @@ class TokenRule:
 
     blocks: names of the vocabulary blocks its units come from.
     length: exactly so many units and no end token; None: units until ``<end>``.
+    shape: with a length, the grid in which the units stand: ``(rows, columns)`` or ``(frames, rows, columns)``; None: a line.
     tree: the closed set, its sequences complete (``<end>`` included where ``length`` is None).
     answers: the candidates' own spellings, in the tree's order.
     """
 
     blocks: tuple[str, ...]
     length: int | None = None
+    shape: tuple[int, ...] | None = None
     tree: PrefixTree | None = None
     answers: tuple[str, ...] = ()
 
@@ -105,11 +112,25 @@ class Resources:
 
     also_target: the same column is also a target, so ``mask_ratio`` applies in every split.
     candidates: the closed set's candidates in order, where the slot has one.
+    asset: the arrays that were fitted for it, by name, where :meth:`Processor.asset` asks for some.
     """
 
     vocabulary: Vocabulary
     candidates: tuple[str, ...] | None = None
     also_target: bool = False
+    asset: Mapping[str, NDArray[Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitContext:
+    """What fitting an asset may know.
+
+    hosts: see :class:`EncodeContext`. progress: told ``(done, total)`` now and then, in units of the processor's choice.
+    """
+
+    seed: int = 0
+    hosts: frozenset[str] = frozenset()
+    progress: Callable[[int, int], None] = lambda done, total: None
 
 
 class Processor(Protocol):
@@ -128,6 +149,23 @@ class Processor(Protocol):
     def corpus(cls, slot: SlotPlan, options: Any, value: object) -> Iterable[str]:
         """Texts that the tokenizer should be trained on, out of one raw value."""
 
+    @classmethod
+    def asset(cls, slot: SlotPlan, options: Any) -> str | None:
+        """Name of what must be fitted to the run's rows before encoding (a code book, a mean and a spread), or None.
+
+        Slots whose processors answer one name share it, and are fitted on the rows of all of them.
+        """
+
+    @classmethod
+    def fit(
+        cls, slot: SlotPlan, options: Any, values: Iterable[tuple[object, Path | None]], context: FitContext
+    ) -> Mapping[str, NDArray[Any]]:
+        """Fit the asset to raw values, each with the root of its paths; kept with the checkpoint as arrays by name.
+
+        The same values and seed give the same arrays. Values that cannot be read are passed over; encoding reports them.
+        Raises ValueError where none is left.
+        """
+
     def encode(self, value: object, context: EncodeContext) -> Item:
         """Encode one raw value. Raises SampleError."""
 
@@ -139,6 +177,9 @@ class Processor(Protocol):
 
     def token_rule(self) -> TokenRule | None:
         """What a target slot may answer; None where units are floats."""
+
+    def default_length(self) -> int | None:
+        """Units of an answer of floats whose length nobody said; None: it must be said."""
 
 
 class BaseProcessor:
@@ -160,6 +201,18 @@ class BaseProcessor:
         """No text."""
         return ()
 
+    @classmethod
+    def asset(cls, slot: SlotPlan, options: Any) -> str | None:
+        """Nothing to fit."""
+        return None
+
+    @classmethod
+    def fit(
+        cls, slot: SlotPlan, options: Any, values: Iterable[tuple[object, Path | None]], context: FitContext
+    ) -> Mapping[str, NDArray[Any]]:
+        """Nothing to fit."""
+        return {}
+
     def decode(self, units: NDArray[Any], context: DecodeContext) -> object:
         """The units themselves."""
         return units
@@ -170,4 +223,8 @@ class BaseProcessor:
 
     def token_rule(self) -> TokenRule | None:
         """Floats."""
+        return None
+
+    def default_length(self) -> int | None:
+        """It must be said."""
         return None

@@ -10,13 +10,24 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from ofa_instruction.binding import Bound, BoundRepeat, BoundSlot, bind
 from ofa_instruction.catalog import Catalog
 from ofa_instruction.errors import BindError
-from ofa_instruction.plans import ContrastPlan, InstructionPlan, NodePlan, PluginChoice, RepeatPlan, SlotPlan, TaskPlan, TextPlan
+from ofa_instruction.plans import (
+    ContrastPlan,
+    DiffusionGeneration,
+    InstructionPlan,
+    NodePlan,
+    PluginChoice,
+    RepeatPlan,
+    SlotPlan,
+    TaskPlan,
+    TextPlan,
+)
 from ofa_instruction.plans import Side as SideName
 from ofa_instruction.specs import AdaptorSpec, Options
 
@@ -27,6 +38,9 @@ from ofa_modalities.segment import EncodedSegment
 from ofa_modalities.vocabulary import Vocabulary
 
 _NO_IDS = np.zeros(0, np.int64)
+
+Assets = Mapping[str, Mapping[str, NDArray[Any]]]
+"""What processors have fitted to the rows of a run: arrays by name, by the asset's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,13 +66,21 @@ class SlotStep:
     end: int
     rule: TokenRule | None
 
-    def segment(self, item: Item) -> EncodedSegment:
-        """The item as a segment of its side."""
+    @property
+    def by_diffusion(self) -> bool:
+        """Whether it is an answer whose units are denoised together."""
+        return self.slot.generator is not None and self.slot.generator.kind == "diffusion"
+
+    def segment(self, item: Item, rng: np.random.Generator | None = None) -> EncodedSegment:
+        """The item as a segment of its side. ``rng`` draws what an answer by diffusion is mixed with."""
         if self.is_ids:
             return self._source_ids(item) if self.slot.side == "source" or self.slot.no_loss else self._target_ids(item)
         if self.slot.side == "source":
             layout = self.adaptor_spec.layout(self.adaptor_options, item.shape).shape
             return EncodedSegment(slot=self.line, adaptor=self.adaptor, units=item.units, shape=item.shape, layout=layout)
+        if self.by_diffusion:
+            assert rng is not None
+            return self._target_diffusion(item, rng)
         return self._target_frames(item)
 
     def _source_ids(self, item: Item) -> EncodedSegment:
@@ -92,7 +114,7 @@ class SlotStep:
             adaptor=self.adaptor,
             units=units,
             shape=(total,),
-            layout=(total,),
+            layout=self.rule.shape or (total,),
             labels=labels,
             weights=weights,
             nodes=nodes,
@@ -123,6 +145,25 @@ class SlotStep:
             weights=np.ones(count, np.float32) if item.weights is None else item.weights,
         )
 
+    def _target_diffusion(self, item: Item, rng: np.random.Generator) -> EncodedSegment:
+        """All frames at once, with the noise they are mixed with and how far."""
+        count = len(item.units)
+        if count == 0:
+            raise SampleError(self.slot.column, "the answer has no frames")
+        return EncodedSegment(
+            slot=self.line,
+            label_slot=self.line,
+            adaptor=self.adaptor,
+            units=item.units,
+            shape=item.shape,
+            layout=self.adaptor_spec.layout(self.adaptor_options, item.shape).shape,
+            frames=item.units,
+            stop=np.zeros(count, np.float32),
+            weights=np.ones(count, np.float32) if item.weights is None else item.weights,
+            noise=rng.standard_normal(item.units.shape, np.float32),
+            time=float(rng.random()),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RepeatStep:
@@ -150,6 +191,17 @@ class Program:
     referred: frozenset[int]
     """Indices of slots that others refer to."""
 
+    @property
+    def condition_dropout(self) -> float:
+        """Share of training rows whose source is left out."""
+        generators = [slot.generator for slot in self.plan.slots]
+        return max((plan.condition_dropout for plan in generators if isinstance(plan, DiffusionGeneration)), default=0.0)
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether its answers are made one unit after the other; otherwise its only answer is made by diffusion."""
+        return not any(isinstance(slot.generator, DiffusionGeneration) for slot in self.plan.slots)
+
 
 def walk_tree(tree: PrefixTree, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The nodes from which ``labels [n]`` are chosen, and 1 where there is a choice (0 where the node has one child)."""
@@ -168,11 +220,16 @@ class StepBuilder:
     """Resolves the plans of a run's tasks, and gathers its slot table and streams on the way."""
 
     def __init__(
-        self, catalog: Catalog, vocabulary: Vocabulary, closed_sets: Mapping[str, Mapping[str, tuple[str, ...]]]
+        self,
+        catalog: Catalog,
+        vocabulary: Vocabulary,
+        closed_sets: Mapping[str, Mapping[str, tuple[str, ...]]],
+        assets: Assets,
     ) -> None:
         self._catalog = catalog
         self._vocabulary = vocabulary
         self._closed_sets = closed_sets
+        self._assets = assets
         self.slots: list[BatchSlot] = []
         self.steps: list[SlotStep] = []
         self.lines: dict[tuple[object, ...], int] = {}
@@ -259,9 +316,15 @@ class StepBuilder:
 
     def _slot(self, task: TaskPlan, slot: SlotPlan, depth: int, *, also_target: bool) -> SlotStep:
         candidates = slot_candidates(task.name, slot, self._closed_sets)
-        resources = Resources(vocabulary=self._vocabulary, candidates=candidates, also_target=also_target)
         options = self._catalog.validate(slot.processor, "ofa.processors")
-        processor: Processor = self._catalog.processor(slot.processor.name).spec.load()(slot, options, resources)
+        implementation: type[Processor] = self._catalog.processor(slot.processor.name).spec.load()
+        resources = Resources(
+            vocabulary=self._vocabulary,
+            candidates=candidates,
+            also_target=also_target,
+            asset=self._asset(task, slot, implementation.asset(slot, options)),
+        )
+        processor = implementation(slot, options, resources)
         spec = self._catalog.adaptor(slot.adaptor.name).spec
         is_ids = spec.units == "ids"
         if is_ids != (processor.unit_features is None):
@@ -294,6 +357,17 @@ class StepBuilder:
         if step.line == len(self.steps):
             self.steps.append(step)
         return step
+
+    def _asset(self, task: TaskPlan, slot: SlotPlan, name: str | None) -> Mapping[str, NDArray[Any]] | None:
+        if name is None:
+            return None
+        if name not in self._assets:
+            known = ", ".join(f"`{known}`" for known in self._assets) or "none"
+            raise ValueError(
+                f"task `{task.name}`, column `{slot.column}`: the processor `{slot.processor.name}` needs `{name}`, which is"
+                f" fitted to the rows of a run; fitted here: {known}"
+            )
+        return self._assets[name]
 
     def _line(self, task: TaskPlan, slot: SlotPlan, rule: TokenRule | None) -> int:
         key = slot_key(task.name, slot)
@@ -351,6 +425,7 @@ class Walk:
         rng: np.random.Generator,
         root: Path | None,
         with_targets: bool,
+        hosts: frozenset[str] = frozenset(),
     ) -> None:
         """Raises SampleError for a column that is missing or, in a repeat, no list of the right length."""
         self._program = program
@@ -358,6 +433,7 @@ class Walk:
         self._rng = rng
         self._root = root
         self._with_targets = with_targets
+        self._hosts = hosts
         self._values: dict[tuple[int, Place], object] = {}
         self._items: dict[tuple[int, Place], Item] = {}
         self._source_segments: dict[tuple[int, Place], int] = {}
@@ -420,7 +496,7 @@ class Walk:
             if isinstance(step, TextStep):
                 out.append(step.segment)
             elif isinstance(step, SlotStep):
-                segment = step.segment(self._item(step, place))
+                segment = step.segment(self._item(step, place), self._rng)
                 if is_source:
                     self._source_segments[step.slot.index, place] = len(out)
                 if step.slot.refers_to is not None:
@@ -441,7 +517,7 @@ class Walk:
             if step.slot.refers_to is not None:
                 other, other_place = self._referred_key(step.slot.refers_to, place)
                 referred = self._item(self._program.slots[other], other_place)
-            context = EncodeContext(split=self._split, rng=self._rng, referred=referred, root=self._root)
+            context = EncodeContext(split=self._split, rng=self._rng, referred=referred, root=self._root, hosts=self._hosts)
             item = step.processor.encode(self._values[key], context)
             assert len(item.units) == math.prod(item.shape), f"units of `{step.slot.column}` do not fill their shape {item.shape}"
             self._items[key] = item

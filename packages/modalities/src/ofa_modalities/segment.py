@@ -31,6 +31,7 @@ class EncodedSegment:
     begins: token 0 is the adaptor's begin vector, so that ``N == tokens of the units + 1``.
     labels int64 ``[N]``, weights float32 ``[N]``, nodes int64 ``[N]``: what each token must answer, where that is an id.
     frames float32 ``[N, F]``, stop float32 ``[N]``: the same for floats, with ``weights``.
+    noise float32 ``[U, F]`` and time in [0, 1): what the units, an answer by diffusion, are mixed with before they are read.
     refers: index among the row's source segments of what it refers to, or -1.
     """
 
@@ -46,6 +47,8 @@ class EncodedSegment:
     nodes: Int64 | None = None
     frames: Float32 | None = None
     stop: Float32 | None = None
+    noise: Float32 | None = None
+    time: float | None = None
     refers: int = -1
 
     @property
@@ -61,6 +64,7 @@ class Example:
     task: index into the encoder's task names. alternative: which of its instructions was used.
     referred: by slot index, the items that other slots refer to, without their units (sizes for the way back).
     forced: by slot index, the items of ``no_loss`` target slots: what generation writes by itself.
+    causal: whether a token of the target side sees those before it alone; False for an answer by diffusion.
     """
 
     task: int
@@ -72,6 +76,7 @@ class Example:
     num_target_tokens: int
     referred: Mapping[int, tuple[Item, ...]] = field(default_factory=dict)
     forced: Mapping[int, tuple[Item, ...]] = field(default_factory=dict)
+    causal: bool = True
 
     @property
     def num_tokens(self) -> int:

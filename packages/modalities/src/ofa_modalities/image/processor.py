@@ -27,7 +27,14 @@ class ImageProcessor(BaseProcessor):
     def encode(self, value: object, context: EncodeContext) -> Item:
         """Read, turn, flatten, shrink and cut one picture; see :func:`read_image` for what it may be. Raises SampleError."""
         options = self.options
-        image, size_px = read_image(value, self.slot.column, root=context.root, max_pixels=options.max_pixels, draft=self._draft)
+        image, size_px = read_image(
+            value,
+            self.slot.column,
+            root=context.root,
+            max_pixels=options.max_pixels,
+            draft=self._draft,
+            hosts=context.hosts,
+        )
         grid = patch_grid(*size_px, options.patch, options.max_patches)
         image = resize_to_grid(image, grid, options.patch)
         view = None

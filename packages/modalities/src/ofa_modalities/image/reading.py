@@ -27,13 +27,19 @@ def is_picture(head: bytes) -> bool:
 
 
 def read_image(
-    value: object, column: str = "image", *, root: Path | None = None, max_pixels: int = MAX_PIXELS, draft: int | None = None
+    value: object,
+    column: str = "image",
+    *,
+    root: Path | None = None,
+    max_pixels: int = MAX_PIXELS,
+    draft: int | None = None,
+    hosts: frozenset[str] = frozenset(),
 ) -> tuple[Image.Image, tuple[int, int]]:
     """The picture, RGB and upright, and its original ``(width, height)``.
 
     value: path, ``data:`` URI, base64, bytes, Hugging Face ``{"bytes", "path"}``, PIL image, numpy array or torch tensor
     (``[H, W]``, ``[H, W, C]`` or ``[C, H, W]`` with 1, 3 or 4 channels; uint8, other integers in 0 .. 255, uint16 in full range,
-    bool, or floats in 0 .. 1). root: see :func:`ofa_modalities.media.read_media`.
+    bool, or floats in 0 .. 1), or a URL. root and hosts: see :func:`ofa_modalities.media.media_source`.
     draft: a JPEG may be decoded smaller, with both sides still at least this many pixels.
     Raises SampleError for what cannot be read, is truncated, or has more than ``max_pixels`` pixels.
     """
@@ -41,7 +47,7 @@ def read_image(
         return _upright(value, column, max_pixels, None)
     if value is None:
         raise SampleError(column, "the picture is missing")
-    content = read_media(value, column, root=root, known=is_picture, what="picture")
+    content = read_media(value, column, root=root, known=is_picture, what="picture", hosts=hosts)
     if content is not None:
         try:
             with warnings.catch_warnings():
