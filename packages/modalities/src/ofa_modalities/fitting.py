@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 from ofa_instruction.catalog import Catalog
-from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan
+from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan, walk_slots
 from ofa_instruction.specs import Options
 
 from ofa_modalities.processor import FitContext, Processor, SampleError
@@ -92,14 +91,16 @@ def fit_assets(
     known: assets that are there already (of a run that is resumed) and are taken as they are.
     progress: told ``(asset, done, total)``. Raises ValueError where an asset cannot be fitted.
     """
-    needs: dict[str, tuple[SlotPlan, Options, type[Processor], dict[tuple[str, str], None]]] = {}
+    needs: dict[str, tuple[SlotPlan, Options, type[Processor], dict[tuple[str, str], bool]]] = {}
     for task in tasks:
+        repeated = set(_repeated_columns(task))
         for slot in _slots(task):
             options = catalog.validate(slot.processor, "ofa.processors")
             implementation: type[Processor] = catalog.processor(slot.processor.name).spec.load()
             name = implementation.asset(slot, options)
             if name is not None:
-                needs.setdefault(name, (slot, options, implementation, {}))[3][task.name, slot.column] = None
+                columns = needs.setdefault(name, (slot, options, implementation, {}))[3]
+                columns[task.name, slot.column] = slot.column in repeated
     found: dict[str, Mapping[str, NDArray[Any]]] = {}
     for name, (slot, options, implementation, columns) in sorted(needs.items()):
         if known is not None and name in known:
@@ -107,8 +108,25 @@ def fit_assets(
             continue
         report = partial(progress, name) if progress is not None else FitContext().progress
         context = FitContext(seed=seed, hosts=hosts, progress=report)
-        found[name] = implementation.fit(slot, options, chain.from_iterable(values(*column) for column in columns), context)
+        found[name] = implementation.fit(slot, options, _pooled(values, columns), context)
     return found
+
+
+def _pooled(values: ColumnValues, columns: Mapping[tuple[str, str], bool]) -> Iterator[tuple[object, Path | None]]:
+    """The values of several columns; of one inside a repeat (True), each item."""
+    for column, is_repeated in columns.items():
+        for value, root in values(*column):
+            if is_repeated:
+                yield from ((item, root) for item in _values(value))
+            else:
+                yield value, root
+
+
+def _repeated_columns(task: TaskPlan) -> Iterator[str]:
+    for plan in task.instructions:
+        for node in (*plan.source, *plan.target):
+            if isinstance(node, RepeatPlan):
+                yield from (slot.column for slot in walk_slots(node.body))
 
 
 def _slots(task: TaskPlan) -> Iterator[SlotPlan]:

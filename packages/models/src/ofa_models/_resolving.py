@@ -49,8 +49,9 @@ class Resolved:
 class Resolver:
     """Resolves instructions against one checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint, catalog: Catalog) -> None:
+    def __init__(self, checkpoint: Checkpoint, catalog: Catalog, hosts: frozenset[str] = frozenset()) -> None:
         self.checkpoint = checkpoint
+        self.hosts = hosts
         self.catalog = catalog
         self._trained = {
             plan.text: (task, number)
@@ -62,7 +63,14 @@ class Resolver:
     @cached_property
     def _encoder(self) -> TaskEncoder:
         checkpoint = self.checkpoint
-        return TaskEncoder(checkpoint.plan.tasks, self.catalog, checkpoint.vocabulary, checkpoint.closed_sets)
+        return TaskEncoder(
+            checkpoint.plan.tasks,
+            self.catalog,
+            checkpoint.vocabulary,
+            checkpoint.closed_sets,
+            assets=checkpoint.assets,
+            hosts=self.hosts,
+        )
 
     def resolve(self, instruction: str, candidates: Candidates | None) -> Resolved:
         """Raises InstructionError for a text that does not parse or compile, SessionError for one that does not fit."""
@@ -76,7 +84,15 @@ class Resolver:
         sets = self._closed_sets(task, candidates)
         self._check_modalities(task)
         self._check_blocks(task, sets)
-        encoder = TaskEncoder([task], self.catalog, self.checkpoint.vocabulary, {task.name: sets})
+        self._check_assets(task)
+        encoder = TaskEncoder(
+            [task],
+            self.catalog,
+            self.checkpoint.vocabulary,
+            {task.name: sets},
+            assets=self.checkpoint.assets,
+            hosts=self.hosts,
+        )
         if not known:
             self._check_streams(encoder)
         return self._resolved(encoder, task.name, 0)
@@ -177,6 +193,16 @@ class Resolver:
                         f"slot [{slot.modality}:{slot.column}]: it needs {size} tokens `{name}`, the checkpoint has"
                         f" {len(vocabulary.block(name))}; use the attributes that it was trained with"
                     )
+
+    def _check_assets(self, task: TaskPlan) -> None:
+        for slot in task.instructions[0].slots:
+            options = self.catalog.validate(slot.processor, "ofa.processors")
+            name = self.catalog.processor(slot.processor.name).spec.load().asset(slot, options)
+            if name is not None and name not in self.checkpoint.assets:
+                raise SessionError(
+                    f"slot [{slot.modality}:{slot.column}]: it needs `{name}`, which is fitted in training,"
+                    f" and the checkpoint has {_list(self.checkpoint.assets)}; use the attributes that it was trained with"
+                )
 
     def _check_streams(self, encoder: TaskEncoder) -> None:
         trained = self.checkpoint.plan.model.adaptors

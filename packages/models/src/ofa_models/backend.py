@@ -31,10 +31,13 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameOutput:
-    """Float units read out of hidden states: frames ``[L, F]`` float32 and stop logits ``[L]`` float32."""
+    """Float units read out of hidden states.
+
+    frames: ``[L, F]`` float32. stop_logits: ``[L]`` float32; None where frames are denoised together and none is the last.
+    """
 
     frames: Tensor
-    stop_logits: Tensor
+    stop_logits: Tensor | None = None
 
 
 class DecoderState(Protocol):
@@ -65,6 +68,9 @@ class ModelBackend(Protocol):
 
     def read_frames(self, adaptor: str, hidden: Tensor) -> FrameOutput:
         """Read float units of one adaptor's stream out of states ``[L, D]``."""
+
+    def refine_frames(self, adaptor: str, frames: Tensor, counts: Tensor) -> Tensor | None:
+        """What a post-net makes of whole items: frames ``[L, F]``, item after item, counts int64 ``[I]``; None: there is none."""
 
     def embed_ids(self, ids: Tensor) -> Tensor:
         """int64 ``[...]`` → ``[..., D]``, as target tokens."""

@@ -4,6 +4,7 @@
     plan.json                   the InferPlan: model, tasks, vocabulary, generation defaults, versions
     tokenizer.json              the tokenizer
     closed_sets/NAME-DIGEST.json  candidates of each closed set, once however many tasks use it
+    assets/NAME-DIGEST.safetensors  what processors have fitted to the rows of the run (code books, means), where there is some
 
 A directory is written beside its place, flushed, and renamed into it: whoever is killed in between leaves the old one.
 """
@@ -16,13 +17,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from ofa_instruction import Catalog
 from ofa_instruction.plans import ClosedSetPlan
 from ofa_modalities.closed_set import read_closed_set, write_closed_set
+from ofa_modalities.program import Assets
 from ofa_modalities.tokenizer import load_tokenizer
 from ofa_modalities.vocabulary import Vocabulary
 from pydantic import ValidationError
@@ -30,6 +32,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ofa_models.assets import asset_digests, load_assets, save_assets
 from ofa_models.plans import InferPlan
 from ofa_models.zoo import build_model
 
@@ -52,6 +55,7 @@ class Checkpoint:
     model: nn.Module
     vocabulary: Vocabulary
     closed_sets: ClosedSets
+    assets: Assets = field(default_factory=dict)
 
 
 def save_checkpoint(
@@ -61,6 +65,7 @@ def save_checkpoint(
     model: nn.Module,
     vocabulary: Vocabulary,
     closed_sets: ClosedSets,
+    assets: Assets | None = None,
     extra: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a checkpoint atomically; an older one at the same place is replaced.
@@ -75,10 +80,11 @@ def save_checkpoint(
     fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.new-", dir=directory.parent))
     try:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in _weights(model).items()}, fresh / WEIGHTS)
-        complete = plan.model_copy(update={"versions": _versions() | plan.versions})
+        complete = plan.model_copy(update={"versions": _versions() | plan.versions, "assets": asset_digests(assets or {})})
         (fresh / PLAN).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
         vocabulary.tokenizer.save(str(fresh))
         _save_closed_sets(fresh / CLOSED_SETS, plan, closed_sets)
+        save_assets(fresh, assets or {})
         if extra is not None:
             extra(fresh)
         _flush(fresh)
@@ -109,9 +115,10 @@ def load_checkpoint(directory: str | Path, *, catalog: Catalog | None = None, de
     try:
         vocabulary = Vocabulary(plan.vocabulary, load_tokenizer(directory))
         closed_sets = _load_closed_sets(directory / CLOSED_SETS, plan)
+        assets = load_assets(directory, plan.assets)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"checkpoint `{directory}`: {error}") from error
-    return Checkpoint(plan=plan, model=model.to(device).eval(), vocabulary=vocabulary, closed_sets=closed_sets)
+    return Checkpoint(plan=plan, model=model.to(device).eval(), vocabulary=vocabulary, closed_sets=closed_sets, assets=assets)
 
 
 def load_weights(model: nn.Module, file: str | Path) -> None:

@@ -155,6 +155,10 @@ class GenerationOptions(Plan):
     """Units of an open slot before ``<end>`` may come."""
     max_length: int | None = Field(default=None, ge=1)
     """Overrides the longest length of every open slot, in units."""
+    length: int | None = Field(default=None, ge=1)
+    """Frames of an answer by diffusion, in place of what its slot says."""
+    guidance: float | None = Field(default=None, ge=0)
+    """Scale of classifier-free guidance of an answer by diffusion, in place of what its slot says; 1: none."""
     max_items: int = Field(default=32, ge=0)
     """Items of a repeat after which no further one is asked for."""
     seed: int = 0
@@ -171,6 +175,8 @@ class InferPlan(Plan):
     vocabulary: VocabularyPlan
     generation: GenerationOptions = GenerationOptions()
     """Defaults of a Session; a call may say otherwise."""
+    assets: dict[str, str] = Field(default_factory=dict)
+    """What processors have fitted to the rows of the run: digests by name; the arrays lie beside the plan as files."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Versions of the distributions that wrote it, for reports."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -52,12 +52,19 @@ class Session:
     'a red umbrella'
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, catalog: Catalog | None = None, batch_tokens: int = 16_384) -> None:
-        """batch_tokens: source tokens that are encoded together."""
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        catalog: Catalog | None = None,
+        batch_tokens: int = 16_384,
+        hosts: Iterable[str] = (),
+    ) -> None:
+        """batch_tokens: source tokens that are encoded together. hosts: names that URLs may be fetched from; no others are."""
         self.checkpoint = checkpoint
         self.catalog = catalog or default_catalog()
         self.batch_tokens = batch_tokens
-        self._resolver = Resolver(checkpoint, self.catalog)
+        self._resolver = Resolver(checkpoint, self.catalog, frozenset(hosts))
         self._resolved: dict[tuple[str, object], Resolved] = {}
 
     @classmethod
@@ -68,10 +75,12 @@ class Session:
         catalog: Catalog | None = None,
         device: torch.device | str = "cpu",
         batch_tokens: int = 16_384,
+        hosts: Iterable[str] = (),
     ) -> Session:
         """Load a checkpoint directory. Raises CheckpointError where there is none, or its parts do not fit."""
         catalog = catalog or default_catalog()
-        return cls(load_checkpoint(directory, catalog=catalog, device=device), catalog=catalog, batch_tokens=batch_tokens)
+        checkpoint = load_checkpoint(directory, catalog=catalog, device=device)
+        return cls(checkpoint, catalog=catalog, batch_tokens=batch_tokens, hosts=hosts)
 
     @property
     def instructions(self) -> dict[str, tuple[str, ...]]:

@@ -66,7 +66,9 @@ class TrainerOptions(Plan):
     """Folder with a ``tokenizer.json``; None: one is trained on the run's own texts."""
     tokenizer_size: int = Field(default=4000, ge=300)
     fit_rows: int = Field(default=20_000, ge=1)
-    """Training rows of each task that tokenizer and closed sets are read from."""
+    """Training rows of each task that tokenizer, closed sets and what processors fit are read from."""
+    hosts: tuple[str, ...] = ()
+    """Names of hosts that URLs in the rows may be fetched from; without any, a URL is a bad row."""
     validate_every: int = Field(default=0, ge=0)
     """Steps between validations; 0: at the end only."""
     valid_rows: int = Field(default=200, ge=1)

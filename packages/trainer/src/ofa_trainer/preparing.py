@@ -1,6 +1,6 @@
 """Preparing a run: everything that is decided before the first step, from the tasks and their training rows.
 
-compile ─▶ closed sets ─▶ tokenizer ─▶ vocabulary ─▶ encoder ─▶ model plan ─▶ TrainPlan
+compile ─▶ closed sets ─▶ tokenizer ─▶ vocabulary ─▶ assets ─▶ encoder ─▶ model plan ─▶ TrainPlan
 """
 
 from __future__ import annotations
@@ -8,18 +8,21 @@ from __future__ import annotations
 import difflib
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import cast
 
 from ofa_instruction import Catalog, ContrastPlan, NodePlan, OFAWarning, RepeatPlan, SlotPlan, TaskPlan
 from ofa_modalities.closed_set import check_candidates, closed_set_plan, collect_candidates
 from ofa_modalities.encoder import TaskEncoder
-from ofa_modalities.fitting import collect_texts, fit_vocabulary
+from ofa_modalities.fitting import ColumnValues, collect_texts, fit_assets, fit_vocabulary
 from ofa_modalities.processor import SampleError
+from ofa_modalities.program import Assets
 from ofa_modalities.tokenizer import TextTokenizer, load_tokenizer, train_tokenizer
 from ofa_modalities.vocabulary import Vocabulary
+from ofa_models.assets import asset_digests
 from ofa_models.plans import ModelPlan, Precision
 
 from ofa_trainer.mixture import Mixture
@@ -34,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 MAX_FIT_CHARACTERS = 20_000_000
 ClosedSets = dict[str, dict[str, tuple[str, ...]]]
+FitReport = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,7 @@ class Prepared:
     tasks: tuple[Task, ...]
     plans: tuple[TaskPlan, ...]
     closed_sets: ClosedSets
+    assets: Assets
     vocabulary: Vocabulary
     encoder: TaskEncoder
     mixture: Mixture
@@ -59,9 +64,12 @@ def prepare(
     *,
     tokenizer: TextTokenizer | None = None,
     closed_sets: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
+    assets: Assets | None = None,
+    fitting: FitReport | None = None,
 ) -> Prepared:
-    """Decide a run. ``tokenizer`` and ``closed_sets`` are those of a run that is resumed, or of a model that is trained on.
+    """Decide a run. ``tokenizer``, ``closed_sets`` and ``assets`` are those of a run that is resumed.
 
+    fitting: told ``(asset, done, total)`` while a processor fits something to the rows.
     Raises InstructionError for what does not compile, DataError for data that does not fit the instructions, ValueError.
     """
     _check_names(tasks)
@@ -83,7 +91,24 @@ def prepare(
     )
     tokenizer = tokenizer or _tokenizer(tasks, plans, catalog, sets, options)
     vocabulary = Vocabulary(fit_vocabulary(plans, catalog, sets, tokenizer), tokenizer)
-    encoder = TaskEncoder(plans, catalog, vocabulary, sets, max_row_tokens=options.row_limit)
+    fitted = fit_assets(
+        plans,
+        catalog,
+        _column_values(tasks, options.fit_rows),
+        known=assets,
+        seed=options.seed,
+        hosts=frozenset(options.hosts),
+        progress=fitting,
+    )
+    encoder = TaskEncoder(
+        plans,
+        catalog,
+        vocabulary,
+        sets,
+        assets=fitted,
+        max_row_tokens=options.row_limit,
+        hosts=frozenset(options.hosts),
+    )
     features = {name: need.unit_features for name, need in encoder.streams.items()}
     complete = model_plan.complete(vocabulary_size=vocabulary.size, tasks=plans, unit_features=features)
     _check_model(model_plan, complete)
@@ -93,11 +118,12 @@ def prepare(
         tasks=tuple(tasks),
         plans=plans,
         closed_sets=sets,
+        assets=fitted,
         vocabulary=vocabulary,
         encoder=encoder,
         mixture=mixture,
         model_plan=complete,
-        train_plan=_train_plan(tasks, plans, complete, vocabulary, mixture, options),
+        train_plan=_train_plan(tasks, plans, complete, vocabulary, fitted, mixture, options),
         catalog=catalog,
     )
 
@@ -279,6 +305,18 @@ def _flat(values: Iterable[object]) -> Iterator[object]:
             yield value
 
 
+def _column_values(tasks: Sequence[Task], fit_rows: int) -> ColumnValues:
+    """The raw values of a task's column in up to ``fit_rows`` training rows."""
+    by_name = {task.name: task for task in tasks}
+
+    def values(task: str, column: str) -> Iterator[tuple[object, Path | None]]:
+        source = training_rows(by_name[task])
+        root: Path | None = getattr(source, "root", None)
+        return ((row[column], root) for row in _rows(source, fit_rows) if row.get(column) is not None)
+
+    return values
+
+
 def _tokenizer(
     tasks: Sequence[Task], plans: Sequence[TaskPlan], catalog: Catalog, sets: ClosedSets, options: TrainerOptions
 ) -> TextTokenizer:
@@ -303,6 +341,7 @@ def _train_plan(
     plans: Sequence[TaskPlan],
     model_plan: ModelPlan,
     vocabulary: Vocabulary,
+    assets: Assets,
     mixture: Mixture,
     options: TrainerOptions,
 ) -> TrainPlan:
@@ -319,7 +358,9 @@ def _train_plan(
                 metrics=task.metrics,
             )
         )
-    return TrainPlan(options=options, model=model_plan, vocabulary=vocabulary.plan, tasks=tuple(runs))
+    return TrainPlan(
+        options=options, model=model_plan, vocabulary=vocabulary.plan, assets=asset_digests(assets), tasks=tuple(runs)
+    )
 
 
 def _data_plan(source: Source) -> DataPlan:

@@ -7,6 +7,7 @@ from typing import Literal
 from ofa_instruction.plans import Plan, TaskPlan
 from ofa_modalities.vocabulary import VocabularyPlan
 from ofa_models.plans import ModelPlan
+from pydantic import Field
 
 from ofa_trainer.plans import NamedOptions, TrainerOptions
 
@@ -39,4 +40,6 @@ class TrainPlan(Plan):
     options: TrainerOptions
     model: ModelPlan
     vocabulary: VocabularyPlan
+    assets: dict[str, str] = Field(default_factory=dict)
+    """Digest of what each processor has fitted to the rows, by the asset's name."""
     tasks: tuple[TaskRunPlan, ...]

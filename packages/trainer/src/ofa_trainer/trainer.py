@@ -31,7 +31,7 @@ from ofa_trainer.mixture import Draw
 from ofa_trainer.optimizers import Optimizers
 from ofa_trainer.plans import EvaluatePlan, TrainerOptions
 from ofa_trainer.preparing import Prepared, prepare, training_rows
-from ofa_trainer.reporting.events import Figure, Reporter, Reporters
+from ofa_trainer.reporting.events import Figure, Fitting, Reporter, Reporters
 from ofa_trainer.reporting.json_lines import JsonLinesReporter
 from ofa_trainer.run import Run, reproducible
 from ofa_trainer.step import StepLoss
@@ -67,6 +67,7 @@ FREE_ON_RESUME = frozenset(
         "max_bad_share",
         "tokenizer",
         "fit_rows",
+        "hosts",
     ]
 )
 """Options that a resumed run may change: they do not decide which steps are taken."""
@@ -146,7 +147,10 @@ class Trainer:
 
     def prepare(self, model: GeneralistModel | ModelPlan | str, tasks: Sequence[Task]) -> Prepared:
         """Everything that is decided before the first step, without building the model."""
-        return prepare(tasks, _plan_of(model), self.options, self.catalog)
+        return prepare(tasks, _plan_of(model), self.options, self.catalog, fitting=self._fitting)
+
+    def _fitting(self, asset: str, done: int, total: int) -> None:
+        Reporters(self.reporters).report(Fitting(asset=asset, done=done, total=total))
 
     def fit(
         self,
@@ -184,9 +188,16 @@ class Trainer:
     def _prepare(self, model: GeneralistModel | ModelPlan | str, tasks: Sequence[Task], checkpoint: Path | None) -> Prepared:
         if checkpoint is None:
             return self.prepare(model, tasks)
-        closed_sets = load_checkpoint(checkpoint, catalog=self.catalog).closed_sets
-        tokenizer = load_tokenizer(checkpoint)
-        prepared = prepare(tasks, _plan_of(model), self.options, self.catalog, tokenizer=tokenizer, closed_sets=closed_sets)
+        saved = load_checkpoint(checkpoint, catalog=self.catalog)
+        prepared = prepare(
+            tasks,
+            _plan_of(model),
+            self.options,
+            self.catalog,
+            tokenizer=load_tokenizer(checkpoint),
+            closed_sets=saved.closed_sets,
+            assets=saved.assets,
+        )
         check_same_run(TrainPlan.model_validate_json((checkpoint / RUN_FILE).read_text("utf-8")), prepared.train_plan)
         return prepared
 
@@ -302,6 +313,8 @@ def check_same_run(saved: TrainPlan, now: TrainPlan) -> None:
             differences.append(f"trainer.{name}: {before} then, {after} now")
     if saved.model != now.model:
         differences.append("the model's plan")
+    if saved.assets != now.assets:
+        differences.append(f"what processors fit: {', '.join(saved.assets)} then, {', '.join(now.assets)} now")
     old = {task.plan.name: task for task in saved.tasks}
     if list(old) != [task.plan.name for task in now.tasks]:
         differences.append(f"the tasks: {', '.join(old)} then, {', '.join(task.plan.name for task in now.tasks)} now")
@@ -341,7 +354,13 @@ def _plan_of(model: GeneralistModel | ModelPlan | str) -> ModelPlan:
 
 
 def _infer_plan(prepared: Prepared, generation: GenerationOptions) -> InferPlan:
-    return InferPlan(model=prepared.model_plan, tasks=prepared.plans, vocabulary=prepared.vocabulary.plan, generation=generation)
+    return InferPlan(
+        model=prepared.model_plan,
+        tasks=prepared.plans,
+        vocabulary=prepared.vocabulary.plan,
+        generation=generation,
+        assets=prepared.train_plan.assets,
+    )
 
 
 def _save_model(
@@ -353,6 +372,7 @@ def _save_model(
         model=model,
         vocabulary=prepared.vocabulary,
         closed_sets=prepared.closed_sets,
+        assets=prepared.assets,
         extra=extra,
     )
 
@@ -366,5 +386,6 @@ def _session(model: nn.Module, prepared: Prepared, generation: GenerationOptions
         model=model,
         vocabulary=prepared.vocabulary,
         closed_sets=prepared.closed_sets,
+        assets=prepared.assets,
     )
-    return Session(checkpoint, catalog=prepared.catalog)
+    return Session(checkpoint, catalog=prepared.catalog, hosts=prepared.encoder.hosts)

@@ -55,6 +55,7 @@ def _versions(names: tuple[str, ...]) -> dict[str, str | None]:
 def _device() -> dict[str, Any]:
     """The CPU, the GPU if there is one, and the attention kernels that run here."""
     import torch
+    from ofa_models.precision import resolve_precision
 
     kernels = ["reference", "sdpa"]
     has_gpu = torch.cuda.is_available()
@@ -63,21 +64,11 @@ def _device() -> dict[str, Any]:
     return {
         "cpu_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "bfloat16_natively": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _has_native_bf16(),
+        "bfloat16_natively": resolve_precision("auto", "cpu") == "bfloat16",
         "torch_threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name(0) if has_gpu else None,
         "attention_kernels": kernels,
     }
-
-
-def _has_native_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; without it bfloat16 is correct and slow."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            flags = next((line for line in file if line.startswith(("flags", "Features"))), "")
-    except OSError:
-        return False
-    return any(flag in flags.split() for flag in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _plugins() -> dict[str, list[str]]:

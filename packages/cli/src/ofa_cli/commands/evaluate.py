@@ -46,7 +46,7 @@ def evaluate(
     tasks = [task for task in request.tasks() if task.source(split.value) is not None]
     if not tasks:
         raise UserError(f"{run_file}: no task has {split} rows; give them as `{split}:`, or choose another --split")
-    session = Session.from_pretrained(find_checkpoint(checkpoint))
+    session = Session.from_pretrained(find_checkpoint(checkpoint), hosts=request.run.trainer.hosts)
     plan = EvaluatePlan(split=split.value, rows=rows, generation=request.run.generation)
     evaluation = judge(session, tasks, plan)
     if as_json:

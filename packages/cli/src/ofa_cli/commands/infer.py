@@ -38,10 +38,17 @@ def infer(
     top_k: Annotated[int | None, typer.Option(metavar="N", min=1, help="Of --sample: among so many.")] = None,
     top_p: Annotated[float | None, typer.Option(metavar="N", help="Of --sample: among those that hold this share.")] = None,
     max_length: Annotated[int | None, typer.Option(metavar="N", min=1, help="Longest answer in tokens.")] = None,
+    length: Annotated[int | None, typer.Option(metavar="N", min=1, help="Frames of a motion.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(metavar="N", min=0, help="How strongly a motion follows its source; 1: as trained.")
+    ] = None,
     num_return: Annotated[int | None, typer.Option("--return", metavar="N", min=1, help="Answers of a row (--json).")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of --sample.")] = None,
     save: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Write the answer: a file by its suffix, or a folder.")
+    ] = None,
+    hosts: Annotated[
+        list[str] | None, typer.Option("--host", metavar="NAME", help="A host that URLs may be fetched from; no others are.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -58,7 +65,7 @@ def infer(
 
     if instruction.startswith("--"):
         raise UserError(f"`{instruction}` stands where the instruction belongs: ofa infer CHECKPOINT INSTRUCTION --NAME VALUE …")
-    session = Session.from_pretrained(find_checkpoint(checkpoint))
+    session = Session.from_pretrained(find_checkpoint(checkpoint), hosts=hosts or ())
     closed = read_candidates(candidates) if candidates is not None else None
     columns = asked_columns(session.resolve(instruction, closed).plan)
     values = read_columns(context.args, inputs or [], columns)
@@ -70,6 +77,8 @@ def infer(
         top_k=top_k,
         top_p=top_p,
         max_length=max_length,
+        length=length,
+        guidance=guidance,
         num_return=num_return,
         seed=seed,
     )

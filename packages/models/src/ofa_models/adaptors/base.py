@@ -52,8 +52,30 @@ class FrameAdaptor(Adaptor):
         tokens: Tensor = self.project_in(units)
         return tokens
 
+    def refine(self, frames: Tensor, counts: Tensor) -> Tensor | None:
+        """What a post-net makes of whole items: frames ``[L, F]``, item after item, counts int64 ``[I]``; None: there is none."""
+        return None
+
     def read(self, hidden: Tensor) -> FrameOutput:
         """Frames ``[L, F]`` and stop logits ``[L]`` out of hidden states ``[L, D]``, in float32 or wider."""
         with torch.autocast(hidden.device.type, enabled=False):
             wide = hidden.to(self.frame_head.weight.dtype)
             return FrameOutput(frames=self.frame_head(wide), stop_logits=self.stop_head(wide).squeeze(-1))
+
+
+class DiffusionAdaptor(Adaptor):
+    """Base of adaptors whose units, answers on the target side, are denoised together.
+
+    :meth:`embed` is given units that nothing was mixed with, for a slot that is read.
+    """
+
+    @abstractmethod
+    def embed_noisy(self, units: Tensor, shapes: Tensor, noise: Tensor | None, times: Tensor) -> Tensor:
+        """Mix units ``[U, F]`` with noise ``[U, F]`` as the schedule says at times ``[I]`` in [0, 1) → tokens ``[N, D]``.
+
+        Without noise the units are what a mixture at those times looks like already.
+        """
+
+    @abstractmethod
+    def read(self, hidden: Tensor) -> FrameOutput:
+        """The clean units ``[L, F]`` that the states ``[L, D]`` predict, in float32 or wider."""

@@ -24,7 +24,7 @@ from ofa_modalities.batch import PackedBatch, SegmentColumn, Side, Stream
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofa_models.adaptors.base import Adaptor, FrameAdaptor
+from ofa_models.adaptors.base import Adaptor, DiffusionAdaptor, FrameAdaptor
 from ofa_models.attention import PackedAttention, RowMask, make_attention
 from ofa_models.backend import DecoderState, FrameOutput, Memory
 from ofa_models.functional import compute_dtype, rms_norm
@@ -113,6 +113,14 @@ class Generalist(nn.Module):
             raise ValueError(f"the adaptor `{adaptor}` cannot stand on the target side: it has no `read`")
         return cast(FrameAdaptor, module).read(hidden)
 
+    def refine_frames(self, adaptor: str, frames: Tensor, counts: Tensor) -> Tensor | None:
+        """What the adaptor's post-net makes of whole items; None where it has none."""
+        module = self._adaptor(adaptor)
+        if not isinstance(module, FrameAdaptor):
+            return None
+        with self._autocast():
+            return module.refine(frames, counts)
+
     def embed_ids(self, ids: Tensor) -> Tensor:
         """int64 ``[...]`` → ``[..., D]``."""
         return F.embedding(ids, self.embedding)
@@ -177,9 +185,14 @@ class Generalist(nn.Module):
         return self.enter(x)
 
     def _embed_stream(self, stream: Stream) -> Tensor:
-        is_ids = stream.adaptor in self._ids
-        units = self.embed_ids(stream.units) if is_ids else stream.units.to(self.embedding.dtype)
-        return self._adaptor(stream.adaptor).embed(units, stream.shapes)
+        module, dtype = self._adaptor(stream.adaptor), self.embedding.dtype
+        if stream.times is not None:
+            if not isinstance(module, DiffusionAdaptor):
+                raise ValueError(f"the adaptor `{stream.adaptor}` cannot be answered by diffusion")
+            noise = None if stream.noise is None else stream.noise.to(dtype)
+            return module.embed_noisy(stream.units.to(dtype), stream.shapes, noise, stream.times.to(dtype))
+        units = self.embed_ids(stream.units) if stream.adaptor in self._ids else stream.units.to(dtype)
+        return module.embed(units, stream.shapes)
 
     def _attention(self, mask: RowMask, x: Tensor) -> PackedAttention:
         heads = self.plan.architecture.num_heads

@@ -29,6 +29,7 @@ def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hy
         lanes.append_embedded(lane, backend.begin_vector(step.adaptor)[None])
     for number in range(1, step.max_frames + 1):
         output = backend.read_frames(step.adaptor, lanes.flush(live))
+        assert output.stop_logits is not None, "frames that follow each other need a stop head"
         stops = output.stop_logits.float().sigmoid().tolist()
         following = []
         for lane, frame, stop in zip(live, output.frames.float(), stops, strict=True):

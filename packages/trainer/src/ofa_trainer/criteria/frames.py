@@ -36,6 +36,7 @@ class Frames:
         if isinstance(labels, TokenLabels):
             return self._choices(inputs)
         output = inputs.model.read_frames(labels.adaptor, inputs.hidden)
+        assert output.stop_logits is not None, "frames that follow each other need a stop head"
         difference = output.frames.float() - labels.frames
         distances = (difference.abs() if self.options.kind == "l1" else difference.square()).mean(dim=-1)
         with torch.autocast(difference.device.type, enabled=False):

@@ -1,7 +1,7 @@
 """Reports: what a run tells, and who writes it down.
 
 reporting/
-  events.py       started, step, bad_row, validation, saved, ended
+  events.py       fitting, started, step, bad_row, validation, saved, ended
   json_lines.py   log.jsonl in the run's folder
   progress.py     the terminal (rich)
   dashboards.py   TensorBoard, Weights & Biases
@@ -10,6 +10,7 @@ reporting/
 from ofa_trainer.reporting.events import (
     Event,
     Figure,
+    Fitting,
     Reporter,
     Reporters,
     RowSkipped,
@@ -25,6 +26,7 @@ from ofa_trainer.reporting.progress import ProgressReporter
 __all__ = [
     "Event",
     "Figure",
+    "Fitting",
     "JsonLinesReporter",
     "ProgressReporter",
     "Reporter",

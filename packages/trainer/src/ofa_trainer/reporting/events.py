@@ -17,6 +17,17 @@ class Figure(Plan):
     rows: int
 
 
+class Fitting(Plan):
+    """Before the run starts: a processor fits something to the training rows."""
+
+    event: Literal["fitting"] = "fitting"
+    step: int = 0
+    asset: str
+    done: int
+    total: int
+    """In units of the processor's choice."""
+
+
 class RunStarted(Plan):
     """Before the first step."""
 
@@ -100,7 +111,7 @@ class RunEnded(Plan):
     bad_rows: int
 
 
-Event = Annotated[RunStarted | StepDone | RowSkipped | Validated | Saved | RunEnded, Field(discriminator="event")]
+Event = Annotated[Fitting | RunStarted | StepDone | RowSkipped | Validated | Saved | RunEnded, Field(discriminator="event")]
 
 
 class Reporter(Protocol):

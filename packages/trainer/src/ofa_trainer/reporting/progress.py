@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ofa_trainer.reporting.events import Event, RowSkipped, RunEnded, RunStarted, Saved, StepDone, Validated
+from ofa_trainer.reporting.events import Event, Fitting, RowSkipped, RunEnded, RunStarted, Saved, StepDone, Validated
 
 MAX_BAD_ROWS_SHOWN = 10
 
@@ -18,12 +18,15 @@ class ProgressReporter:
         self.console = console or Console(stderr=True, emoji=False)
         self._progress: Progress | None = None
         self._bar: TaskID | None = None
+        self._asset: str | None = None
         self._bad: set[tuple[str, str]] = set()
         self._last_line_s = 0.0
 
     def report(self, event: Event) -> None:
         """Show one event."""
         match event:
+            case Fitting():
+                self._fitting(event)
             case RunStarted():
                 self._started(event)
             case StepDone():
@@ -41,8 +44,29 @@ class ProgressReporter:
         """Give the terminal back."""
         if self._progress is not None:
             self._progress.stop()
+            self._progress = None
+
+    def _fitting(self, event: Fitting) -> None:
+        """A bar for each asset on a terminal; elsewhere a line when it starts and when it is done."""
+        if not self.console.is_terminal:
+            if event.done in (0, event.total):
+                self.console.print(f"fitting {event.asset}: {event.done}/{event.total}", markup=False, highlight=False)
+            return
+        if self._progress is None:
+            self._progress = self._bars()
+        if self._asset != event.asset:
+            self._asset, self._bar = event.asset, self._progress.add_task(f"fitting {event.asset}", total=event.total)
+        assert self._bar is not None
+        self._progress.update(self._bar, completed=event.done, total=event.total)
+
+    def _bars(self) -> Progress:
+        columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        progress = Progress(*columns, console=self.console)
+        progress.start()
+        return progress
 
     def _started(self, event: RunStarted) -> None:
+        self.close()
         tasks = ", ".join(f"{name} ({rows:,} rows, {event.shares[name]:.0%})" for name, rows in event.tasks.items())
         self.console.print(
             f"{event.parameters / 1e6:.2f} M parameters, {event.vocabulary:,} token ids, "
@@ -51,10 +75,8 @@ class ProgressReporter:
             highlight=False,
         )
         if self.console.is_terminal:
-            columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-            self._progress = Progress(*columns, console=self.console)
+            self._progress = self._bars()
             self._bar = self._progress.add_task("", total=event.steps, completed=event.step)
-            self._progress.start()
 
     def _skipped(self, event: RowSkipped) -> None:
         """A row that comes again in a later epoch is shown once. An address may hold `:label:`, which is no emoji."""
