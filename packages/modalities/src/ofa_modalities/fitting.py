@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 from ofa_instruction.catalog import Catalog
-from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan, walk_slots
+from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan
 from ofa_instruction.specs import Options
 
 from ofa_modalities.processor import FitContext, Processor, SampleError
@@ -91,16 +91,16 @@ def fit_assets(
     known: assets that are there already (of a run that is resumed) and are taken as they are.
     progress: told ``(asset, done, total)``. Raises ValueError where an asset cannot be fitted.
     """
-    needs: dict[str, tuple[SlotPlan, Options, type[Processor], dict[tuple[str, str], bool]]] = {}
+    needs: dict[str, tuple[SlotPlan, Options, type[Processor], dict[tuple[str, str], int]]] = {}
     for task in tasks:
-        repeated = set(_repeated_columns(task))
+        depths = dict(_depths(task))
         for slot in _slots(task):
             options = catalog.validate(slot.processor, "ofa.processors")
             implementation: type[Processor] = catalog.processor(slot.processor.name).spec.load()
             name = implementation.asset(slot, options)
             if name is not None:
                 columns = needs.setdefault(name, (slot, options, implementation, {}))[3]
-                columns[task.name, slot.column] = slot.column in repeated
+                columns[task.name, slot.column] = depths[slot.column]
     found: dict[str, Mapping[str, NDArray[Any]]] = {}
     for name, (slot, options, implementation, columns) in sorted(needs.items()):
         if known is not None and name in known:
@@ -112,21 +112,38 @@ def fit_assets(
     return found
 
 
-def _pooled(values: ColumnValues, columns: Mapping[tuple[str, str], bool]) -> Iterator[tuple[object, Path | None]]:
-    """The values of several columns; of one inside a repeat (True), each item."""
-    for column, is_repeated in columns.items():
+def _pooled(values: ColumnValues, columns: Mapping[tuple[str, str], int]) -> Iterator[tuple[object, Path | None]]:
+    """The values of several columns; of one inside repeats (their number), each item."""
+    for column, depth in columns.items():
         for value, root in values(*column):
-            if is_repeated:
-                yield from ((item, root) for item in _values(value))
-            else:
-                yield value, root
+            yield from ((item, root) for item in _items(value, depth))
 
 
-def _repeated_columns(task: TaskPlan) -> Iterator[str]:
+def _items(value: object, depth: int) -> Iterator[object]:
+    if depth == 0:
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _items(item, depth - 1)
+
+
+def _depths(task: TaskPlan) -> Iterator[tuple[str, int]]:
+    """Each column with the number of repeats around it."""
+
+    def walk(nodes: Iterable[NodePlan], depth: int) -> Iterator[tuple[str, int]]:
+        for node in nodes:
+            match node:
+                case SlotPlan(column=column):
+                    yield column, depth
+                case RepeatPlan(body=body):
+                    yield from walk(body, depth + 1)
+                case ContrastPlan(members=members):
+                    yield from walk(members, depth)
+                case TextPlan():
+                    pass
+
     for plan in task.instructions:
-        for node in (*plan.source, *plan.target):
-            if isinstance(node, RepeatPlan):
-                yield from (slot.column for slot in walk_slots(node.body))
+        yield from walk((*plan.source, *plan.target), 0)
 
 
 def _slots(task: TaskPlan) -> Iterator[SlotPlan]:
