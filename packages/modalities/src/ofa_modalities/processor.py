@@ -7,7 +7,7 @@ Nothing is imported here, so that data sources can raise a SampleError without n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -72,6 +72,7 @@ class EncodeContext:
     referred: the item of the slot that this slot refers to (the image of a box).
     root: paths in the row are relative to it and stay inside it; None: paths are the user's own.
     hosts: names of hosts that URLs in the row may be fetched from.
+    row: the raw values of the whole row, for an option that names another column.
     """
 
     split: Split
@@ -79,6 +80,7 @@ class EncodeContext:
     referred: Item | None = None
     root: Path | None = None
     hosts: frozenset[str] = frozenset()
+    row: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -434,6 +434,7 @@ class Walk:
         self._root = root
         self._with_targets = with_targets
         self._hosts = hosts
+        self._row = row
         self._values: dict[tuple[int, Place], object] = {}
         self._items: dict[tuple[int, Place], Item] = {}
         self._source_segments: dict[tuple[int, Place], int] = {}
@@ -517,7 +518,9 @@ class Walk:
             if step.slot.refers_to is not None:
                 other, other_place = self._referred_key(step.slot.refers_to, place)
                 referred = self._item(self._program.slots[other], other_place)
-            context = EncodeContext(split=self._split, rng=self._rng, referred=referred, root=self._root, hosts=self._hosts)
+            context = EncodeContext(
+                split=self._split, rng=self._rng, referred=referred, root=self._root, hosts=self._hosts, row=self._row
+            )
             item = step.processor.encode(self._values[key], context)
             assert len(item.units) == math.prod(item.shape), f"units of `{step.slot.column}` do not fill their shape {item.shape}"
             self._items[key] = item

@@ -1,0 +1,1 @@
+"""STRUCT: tables and databases in, tables and queries out, as text of one canonical form."""

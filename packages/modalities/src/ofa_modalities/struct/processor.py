@@ -1,0 +1,289 @@
+"""STRUCT: tables, queries and databases ⇄ ids of the text block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from ofa_instruction.plans import SlotPlan
+
+from ofa_modalities.media import media_source
+from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources, SampleError, TokenRule
+from ofa_modalities.struct.database import ColumnSchema, Schema, SqlError, TableSchema, is_database, open_database, read_schema
+from ofa_modalities.struct.encoding import column_types, linearise_within, parse_table
+from ofa_modalities.struct.output import Sql, Table, spell
+from ofa_modalities.struct.query import check_query, normalise_query
+from ofa_modalities.struct.reading import TableReader
+from ofa_modalities.struct.schema import SchemaText, match_values
+from ofa_modalities.struct.spec import SOURCE_LENGTH, TARGET_LENGTH, DatabaseOptions, StructOptions, TableOptions
+from ofa_modalities.text.reading import read_text
+
+_FILES = (".csv", ".tsv", ".json", ".jsonl", ".db", ".sqlite", ".sqlite3", ".sql")
+
+
+class _TextOfStruct(BaseProcessor):
+    """What both processors share: a text becomes ids within a budget."""
+
+    def __init__(self, slot: SlotPlan, options: StructOptions, resources: Resources) -> None:
+        """Raises ValueError for a closed set."""
+        super().__init__(slot, options, resources)
+        if resources.candidates is not None:
+            raise ValueError(f"column `{slot.column}`: a table or a query has no closed set; a TEXT slot takes one")
+        self.max_length = options.max_length or (SOURCE_LENGTH if slot.side == "source" else TARGET_LENGTH)
+        self._uncased = options.uncased
+        self._tokenizer = resources.vocabulary.tokenizer
+
+    def _count(self, text: str) -> int:
+        return len(self._ids(text))
+
+    def _ids(self, text: str) -> list[int]:
+        try:
+            return self._tokenizer.encode(text.lower() if self._uncased else text)
+        except ValueError as error:
+            raise SampleError(self.slot.column, str(error)) from error
+
+    def _item(self, text: str) -> Item:
+        ids = self._ids(text)
+        if not ids:
+            raise SampleError(self.slot.column, "there is nothing to encode")
+        return Item(units=np.array(ids, np.int64), shape=(len(ids),))
+
+    def token_rule(self) -> TokenRule:
+        """Text until ``<end>``."""
+        return TokenRule(blocks=("text",))
+
+    @classmethod
+    def corpus(cls, slot: SlotPlan, options: Any, value: object) -> Iterable[str]:
+        """Names and cells, as they will stand in the text; files are not opened."""
+        is_query = isinstance(options, TableOptions) and options.form == "sql"
+        for text in _words(value):
+            text = text.lower() if options.uncased else text
+            yield text if is_query else f"row 1 : {text} | {text}"
+
+
+class TableProcessor(_TextOfStruct):
+    """Encodes a table as its linearised text, or a query (``as=sql``); see :mod:`ofa_modalities.struct.encoding`.
+
+    What is read is cut to ``max_length`` tokens, rows before columns. An answer is learnt whole or not at all.
+    """
+
+    def __init__(self, slot: SlotPlan, options: TableOptions, resources: Resources) -> None:
+        super().__init__(slot, options, resources)
+        self.options = options
+        self.form: Literal["table", "sql"] = options.form
+        self._reader = TableReader(
+            column=slot.column,
+            header=options.header,
+            table=options.table,
+            max_columns=options.max_columns,
+            max_cells=options.max_cells,
+            max_bytes=options.max_bytes,
+        )
+
+    def encode(self, value: object, context: EncodeContext) -> Item:
+        """Ids of the text. Raises SampleError for what is no table, or no query, and for an answer that is too long."""
+        if self.form == "sql":
+            return self._query(value)
+        table = self._reader.read(value, root=context.root, hosts=context.hosts)
+        if self.options.types and not table.types:
+            table = replace(table, types=column_types(table))
+        if self.slot.side == "target" and not self.slot.no_loss:
+            return self._whole(str(table), "table")
+        text = linearise_within(self._shortened(table), self.max_length, self._count)
+        if text is None:
+            raise SampleError(self.slot.column, f"not even the first column's name fits into max_length={self.max_length} tokens")
+        return self._item(text)
+
+    def _query(self, value: object) -> Item:
+        text = read_text(str(value) if isinstance(value, Sql) else value, self.slot.column)
+        try:
+            check_query(text)
+        except SqlError as error:
+            raise SampleError(self.slot.column, str(error)) from error
+        return self._whole(normalise_query(text, uncased=self._uncased), "query", cased=True)
+
+    def _whole(self, text: str, what: str, *, cased: bool = False) -> Item:
+        ids = self._tokenizer.encode(text) if cased else self._ids(text)
+        if len(ids) > self.max_length:
+            raise SampleError(self.slot.column, f"the {what} has {len(ids)} tokens, more than max_length={self.max_length}")
+        return Item(units=np.array(ids, np.int64), shape=(len(ids),))
+
+    def _shortened(self, table: Table) -> Table:
+        """At most ``max_rows`` rows of cells of at most ``max_cell_length`` characters."""
+        most, rows = self.options.max_cell_length, table.rows[: self.options.max_rows]
+        cut = tuple(
+            tuple(cell if not isinstance(cell, str) or len(cell) <= most else cell[: most - 3].rstrip() + "..." for cell in row)
+            for row in rows
+        )
+        return replace(table, rows=cut, more_rows=table.more_rows + len(table.rows) - len(rows))
+
+    def decode(self, units: NDArray[Any], context: DecodeContext) -> Table | Sql:
+        """A table, mended where the text is not quite one, or the query as it was written."""
+        text = self._tokenizer.decode(units.tolist())
+        return Sql(text) if self.form == "sql" else parse_table(text)
+
+
+class DatabaseProcessor(_TextOfStruct):
+    """Encodes the schema of a database; see :mod:`ofa_modalities.struct.schema`.
+
+    A value is a path or the bytes of a SQLite database, SQL text that creates one, or a mapping: ``database`` or ``db_path``
+    (one of these), or a schema in the columns of Spider (``db_table_names`` and its like); with ``question`` and ``db_id``
+    where it has them.
+    """
+
+    def __init__(self, slot: SlotPlan, options: DatabaseOptions, resources: Resources) -> None:
+        """Raises ValueError on the target side: a database is read, not answered."""
+        super().__init__(slot, options, resources)
+        if slot.generator is not None:
+            raise ValueError(f"column `{slot.column}`: a database is read, not answered; an answer is a table or `as=sql`")
+        self.options = options
+
+    def encode(self, value: object, context: EncodeContext) -> Item:
+        """Ids of the schema. Raises SampleError for what is no database, and where the question's column is missing."""
+        question = self._question(value, context)
+        schema, values = self._read(value, question, context)
+        text = SchemaText(schema=schema, values=values, keys=self.options.keys, types=self.options.types)
+        found = text.within(self.max_length, self._count)
+        if found is None:
+            raise SampleError(self.slot.column, f"not even one column of one table fits into max_length={self.max_length} tokens")
+        return self._item(found)
+
+    def decode(self, units: NDArray[Any], context: DecodeContext) -> str:
+        """The text."""
+        return self._tokenizer.decode(units.tolist())
+
+    def _question(self, value: object, context: EncodeContext) -> str | None:
+        column = self.options.question
+        if column is None:
+            asked = value.get("question") if isinstance(value, Mapping) else None
+            return asked if isinstance(asked, str) else None
+        if column not in context.row:
+            raise SampleError(self.slot.column, f"the option `question={column}` names no column of the row")
+        return read_text(context.row[column], column)
+
+    def _read(
+        self, value: object, question: str | None, context: EncodeContext
+    ) -> tuple[Schema, Mapping[tuple[str, str], tuple[str, ...]]]:
+        column, options = self.slot.column, self.options
+        name = ""
+        if isinstance(value, Mapping) and not value.keys() <= {"bytes", "path"}:
+            name = spell(str(value.get("db_id") or ""))
+            if value.get("database") is None and value.get("db_path") is None:
+                return self._checked(_spider_schema(value, column, name)), {}
+            value = value["database"] if value.get("database") is not None else value["db_path"]
+        source = self._source(value, context)
+        if isinstance(source, Path):
+            name = name or source.stem
+        try:
+            with open_database(source, max_seconds=options.max_seconds, max_bytes=options.max_bytes) as connection:
+                schema = read_schema(connection, name, max_tables=options.max_tables, max_columns=options.max_columns)
+                values = (
+                    match_values(connection, schema, question, max_values=options.max_values, max_scan_rows=options.max_scan_rows)
+                    if question
+                    else {}
+                )
+        except SqlError as error:
+            raise SampleError(column, f"the database cannot be read: {error}") from error
+        return schema, values
+
+    def _source(self, value: object, context: EncodeContext) -> str | Path | bytes:
+        column = self.slot.column
+        if isinstance(value, str) and _creates(value):
+            return value
+        source = media_source(
+            value,
+            column,
+            root=context.root,
+            known=is_database,
+            what="database",
+            max_bytes=self.options.max_bytes,
+            hosts=context.hosts,
+        )
+        if source is None:
+            raise SampleError(column, f"a database is a path, bytes or SQL text, not {type(value).__name__}")
+        if isinstance(source, Path) and source.suffix.lower() == ".sql":
+            source = source.read_bytes()
+        if isinstance(source, bytes) and not is_database(source[:16]):
+            text = source.decode("utf-8", "replace")
+            if not _creates(text):
+                raise SampleError(column, "this is neither a SQLite database nor SQL text with CREATE TABLE")
+            return text
+        return source
+
+    def _checked(self, schema: Schema) -> Schema:
+        total = sum(len(table.columns) for table in schema.tables)
+        for count, most, what in (
+            (len(schema.tables), self.options.max_tables, "tables"),
+            (total, self.options.max_columns, "columns"),
+        ):
+            if not 0 < count <= most:
+                raise SampleError(self.slot.column, f"the database has {count:,} {what}; from 1 to max_{what}={most:,} are read")
+        return schema
+
+
+def _creates(text: str) -> bool:
+    return "create table" in " ".join(text.lower().split())
+
+
+def _spider_schema(value: Mapping[str, Any], column: str, name: str) -> Schema:
+    """A schema in the columns of the Spider data set: indices of tables and columns, -1 and ``*`` first."""
+    try:
+        tables = list(value["db_table_names"])
+        names = value["db_column_names"]
+        owners, columns = list(names["table_id"]), list(names["column_name"])
+        primary = set(_listed(value.get("db_primary_keys"), "column_id"))
+        foreign = dict(
+            zip(
+                _listed(value.get("db_foreign_keys"), "column_id"),
+                _listed(value.get("db_foreign_keys"), "other_column_id"),
+                strict=True,
+            )
+        )
+        types = list(value.get("db_column_types") or [""] * len(columns))
+
+        def schema_of(place: int) -> ColumnSchema:
+            other = foreign.get(place)
+            refers = None if other is None else (str(tables[owners[other]]), str(columns[other]))
+            return ColumnSchema(name=str(columns[place]), type=str(types[place]), key=place in primary, refers=refers)
+
+        return Schema(
+            name=name,
+            tables=tuple(
+                TableSchema(
+                    name=str(table), columns=tuple(schema_of(place) for place, owner in enumerate(owners) if owner == number)
+                )
+                for number, table in enumerate(tables)
+            ),
+        )
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        keys = "`database` or `db_path`, or `db_table_names` and `db_column_names` (`table_id`, `column_name`)"
+        raise SampleError(column, f"a database as a mapping has {keys}: {type(error).__name__}: {error}") from error
+
+
+def _listed(value: Any, key: str) -> list[int]:
+    return [] if not value else [int(number) for number in value[key]]
+
+
+def _words(value: object) -> Iterator[str]:
+    """Texts of a raw value that a tokenizer should know; what names a file, or is one, is passed over."""
+    if isinstance(value, str):
+        if value.strip() and value[:5].lower() != "data:" and not (value.lower().endswith(_FILES) and "\n" not in value):
+            yield value
+    elif isinstance(value, Mapping):
+        if not value.keys() <= {"bytes", "path"}:
+            yield from (str(key) for key in value)
+            for part in value.values():
+                yield from _words(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _words(part)
+    elif isinstance(value, Table | Sql):
+        yield str(value)
+    elif hasattr(value, "columns") and hasattr(value, "itertuples"):
+        yield from (str(column) for column in value.columns)
+        for row in value.itertuples(index=False, name=None):
+            yield from (cell for cell in row if isinstance(cell, str))

@@ -1,0 +1,253 @@
+"""A raw value → a table, read and checked.
+
+rows       list of lists or tuples, the first naming the columns; a 2-D array
+records    list of mappings, or anything with ``columns`` and ``itertuples`` (a pandas frame)
+columns    mapping of equally long lists
+named      mapping with ``columns`` or ``header``, ``rows`` or ``data`` and, where it has one, ``name``; also OFASys' own
+           ``table_head``, ``table_content``, ``table_name``
+text       CSV, TSV, JSON or the linearised text itself; a path to .csv .tsv .json .jsonl or a SQLite database; bytes
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofa_modalities.media import media_source
+from ofa_modalities.processor import SampleError
+from ofa_modalities.struct.database import is_database, read_table_of
+from ofa_modalities.struct.encoding import parse_table
+from ofa_modalities.struct.output import Table, spell
+
+_KEYS = (("columns", "header", "table_head"), ("rows", "data", "table_content"), ("name", "table_name"))
+"""Keys of a named table: its header, rows and name."""
+
+_LINEARISED = re.compile(r"\s*(?:table|col|row 1) :(?= |$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableReader:
+    """Reads the tables of one column.
+
+    header: whether the first of a list of rows names the columns. table: which one of a database. Limits as in
+    :class:`ofa_modalities.struct.spec.TableOptions`.
+    """
+
+    column: str
+    header: bool = True
+    table: str | None = None
+    max_columns: int = 256
+    max_cells: int = 1_000_000
+    max_bytes: int = 256_000_000
+
+    def read(self, value: object, *, root: Path | None = None, hosts: frozenset[str] = frozenset()) -> Table:
+        """The table that a raw value holds, its cells as text. Raises SampleError."""
+        if isinstance(value, str) and (table := self._inline(value)) is not None:
+            return table
+        if not isinstance(value, Mapping) or value.keys() <= {"bytes", "path"}:
+            known = is_database
+            source = media_source(value, self.column, root=root, known=known, what="table", max_bytes=self.max_bytes, hosts=hosts)
+            if source is not None:
+                return self._file(source)
+        return self._object(value)
+
+    def fail(self, message: str) -> SampleError:
+        """The error to raise."""
+        return SampleError(self.column, message)
+
+    # Values
+
+    def _object(self, value: Any) -> Table:
+        if value is None:
+            raise self.fail("the table is missing")
+        if isinstance(value, Table):
+            self._check_width(value.width)
+            text = value.as_text()
+            self._rows(value.rows, value.width)
+            return text
+        if isinstance(value, Mapping):
+            return self._mapping(value)
+        if hasattr(value, "columns") and hasattr(value, "itertuples"):
+            columns = list(value.columns)
+            self._check_width(len(columns))
+            return self._table(columns, value.itertuples(index=False, name=None))
+        if hasattr(value, "tolist"):
+            value = value.tolist()
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+            raise self.fail(f"a table is rows, columns, a CSV text, a path or a frame, not {type(value).__name__}")
+        if not value:
+            raise self.fail("the table is empty")
+        if isinstance(value[0], Mapping):
+            return self._records(value)
+        return self._listed(value)
+
+    def _mapping(self, value: Mapping[Any, Any]) -> Table:
+        header, rows, name = (next((key for key in keys if key in value), None) for keys in _KEYS)
+        given = value[rows] if rows is not None else None
+        if header is not None and isinstance(given, Sequence) and not isinstance(given, str):
+            columns = list(self._sequence(value[header], "the header"))
+            self._check_width(len(columns))
+            if given and isinstance(given[0], Mapping):
+                given = [[row.get(column) for column in columns] for row in given]
+            return self._table(columns, given, name=self._cell(value[name], "the name") if name is not None else "")
+        if not value:
+            raise self.fail("the table is empty")
+        self._check_width(len(value))
+        lists = [self._sequence(cells, f"column {spell(str(key))!r}") for key, cells in value.items()]
+        lengths = {len(cells) for cells in lists}
+        if len(lengths) > 1:
+            raise self.fail(f"the columns of the table are not equally long: {_few(map(len, lists))} cells")
+        return self._table(list(value), zip(*lists, strict=True))
+
+    def _records(self, rows: Sequence[Any]) -> Table:
+        columns: dict[object, None] = {}
+        for number, row in enumerate(rows, 1):
+            if not isinstance(row, Mapping):
+                raise self.fail(f"row {number} of the table is {type(row).__name__}, and row 1 a mapping")
+            columns.update(dict.fromkeys(row))
+            self._check_width(len(columns))
+        return self._table(list(columns), ([row.get(name) for name in columns] for row in rows))
+
+    def _listed(self, rows: Iterable[Any], first: int = 1) -> Table:
+        """Rows, the first naming the columns where there is a header. first: what the first data row is called in errors."""
+        remaining = iter(rows)
+        head = next(remaining, None)
+        if head is None:
+            raise self.fail("the table is empty")
+        width = len(self._sequence(head, "row 1"))
+        self._check_width(width)
+        if not width:
+            raise self.fail("the first row of the table is empty")
+        if self.header:
+            return self._table(list(head), remaining)
+        return Table(columns=(), rows=self._rows(_chain(head, remaining), width))
+
+    def _table(self, columns: Sequence[object], rows: Iterable[Any], name: str = "") -> Table:
+        if not columns:
+            raise self.fail("the table has no columns")
+        names = tuple(self._cell(column, f"column {number}") for number, column in enumerate(columns, 1))
+        return Table(columns=names, rows=self._rows(rows, len(names)), name=name)
+
+    def _rows(self, rows: Iterable[Any], width: int) -> tuple[tuple[str, ...], ...]:
+        made: list[tuple[str, ...]] = []
+        for number, row in enumerate(rows, 1):
+            cells = self._sequence(row, f"row {number}")
+            if len(cells) != width:
+                raise self.fail(f"row {number} of the table has {len(cells)} cells, and the table {width} columns")
+            if number * width > self.max_cells:
+                raise self.fail(f"the table has more than {self.max_cells:,} cells")
+            made.append(tuple([self._cell(cell, f"row {number}") for cell in cells]))
+        return tuple(made)
+
+    def _check_width(self, width: int) -> None:
+        if width > self.max_columns:
+            raise self.fail(f"the table has {width:,} columns, more than max_columns={self.max_columns:,}")
+
+    def _sequence(self, value: Any, what: str) -> Sequence[Any]:
+        if hasattr(value, "tolist"):
+            value = value.tolist()
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+            raise self.fail(f"{what} of the table is a list of cells, not {type(value).__name__}")
+        return value
+
+    def _cell(self, value: Any, where: str) -> str:
+        if value is None:
+            return ""
+        if hasattr(value, "item") and not isinstance(value, str):
+            value = value.item()
+        match value:
+            case str():
+                if "\0" in value:
+                    raise self.fail(f"{where} of the table holds a NUL character, which no text has")
+                return spell(value)
+            case bool():
+                return "true" if value else "false"
+            case int() | float():
+                return spell(value) if not isinstance(value, float) or math.isfinite(value) else ""
+            case datetime.date() | datetime.time():
+                return "" if str(value) == "NaT" else spell(str(value))
+        if type(value).__name__ in ("NAType", "Decimal", "UUID"):
+            return "" if type(value).__name__ == "NAType" else str(value)
+        raise self.fail(f"{where} of the table holds {type(value).__name__}; a cell is a text or a number")
+
+    # Texts and files
+
+    def _inline(self, text: str) -> Table | None:
+        """The table that a string itself holds; None where it stands for a file."""
+        if _LINEARISED.match(text):
+            table = parse_table(text)
+            if table.problems:
+                raise self.fail(f"not the text of a table: {table.problems[0]}")
+            return self._object(table)
+        if text.lstrip()[:1] in ("[", "{"):
+            return self._json(text)
+        return self._delimited(text) if "\n" in text.strip() and text[:5].lower() != "data:" else None
+
+    def _file(self, source: Path | bytes) -> Table:
+        try:
+            content = source[:16] if isinstance(source, bytes) else _head_of(source)
+            if is_database(content):
+                return self._object(
+                    read_table_of(source, self.column, self.table, self.max_cells, self.max_columns, self.max_bytes)
+                )
+            data = source if isinstance(source, bytes) else source.read_bytes()
+        except OSError as error:
+            raise self.fail(f"cannot read `{source!r}`: {error}") from error
+        suffix = source.suffix.lower() if isinstance(source, Path) else ""
+        what = f"`{source}`" if isinstance(source, Path) else "the table"
+        if b"\0" in data:
+            raise self.fail(f"{what} holds NUL bytes: neither a text nor a SQLite database")
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise self.fail(f"{what} is neither a text in UTF-8 nor a SQLite database") from error
+        if not text.strip():
+            raise self.fail(f"{what} holds blanks alone")
+        if suffix == ".jsonl":
+            return self._json("[" + ",".join(line for line in text.splitlines() if line.strip()) + "]")
+        if suffix in ("", ".json", ".txt") and (table := self._inline(text)) is not None:
+            return table
+        return self._delimited(text, {".csv": None, ".tsv": "\t"}.get(suffix))
+
+    def _json(self, text: str) -> Table:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            reason = "too deeply nested" if isinstance(error, RecursionError) else str(error)
+            raise self.fail(f"a table that starts with `{text.strip()[:1]}` is JSON, and this is not: {reason}") from error
+        return self._object(value)
+
+    def _delimited(self, text: str, delimiter: str | None = None) -> Table:
+        if "\0" in text:
+            raise self.fail("the table holds a NUL character, which no text has")
+        first = text.lstrip("\r\n").split("\n", 1)[0]
+        if delimiter is None:
+            delimiter = "\t" if "\t" in first else ";" if first.count(";") > first.count(",") else ","
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        try:
+            return self._listed(row for row in reader if row)
+        except csv.Error as error:
+            raise self.fail(f"line {reader.line_num} of the table cannot be read: {error}") from error
+
+
+def _head_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(16)
+
+
+def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+
+
+def _few(numbers: Iterable[int]) -> str:
+    distinct = sorted(set(numbers))
+    return ", ".join(map(str, distinct[:4])) + (" …" if len(distinct) > 4 else "")
