@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 from ofa_instruction.specs import AdaptorSpec, BackendSpec, Options, TokenLayout
-from pydantic import Field
+from pydantic import Field, field_validator
 
 
 class TextAdaptorOptions(Options):
@@ -29,6 +32,55 @@ class ImagePatchSpec(AdaptorSpec):
         return TokenLayout(item_shape)
 
 
+class AudioConvOptions(Options):
+    """How log-mel units become tokens."""
+
+    kernel: int = Field(default=5, ge=1, le=31)
+    """Units that each of the two convolutions looks at; odd."""
+    first_stride: int = Field(default=2, ge=1, le=16)
+    """Units of a step of the first convolution."""
+    second_stride: int = Field(default=2, ge=1, le=16)
+    """The same of the second: a token stands for ``first_stride · second_stride`` units."""
+
+    @field_validator("kernel")
+    @classmethod
+    def _has_a_middle(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError("an odd number, so that a window has a middle")
+        return kernel
+
+
+class AudioConvSpec(AdaptorSpec):
+    """Two strided convolutions within an item: fewer tokens than units."""
+
+    def layout(self, options: Options, item_shape: tuple[int, ...]) -> TokenLayout:
+        """``ceil(ceil(n / first_stride) / second_stride)`` tokens on a line. Raises ValueError where the item is no line."""
+        if len(item_shape) != 1:
+            raise ValueError(f"an item of the adaptor `{self.name}` is a line of units, not {item_shape}")
+        assert isinstance(options, AudioConvOptions)
+        halfway = math.ceil(item_shape[0] / options.first_stride)
+        return TokenLayout((math.ceil(halfway / options.second_stride),))
+
+
+class AudioFramesOptions(Options):
+    """How log-mel units are answered, one after the other."""
+
+    frames_per_step: int | None = Field(default=None, ge=1, le=64, validation_alias="n_frames_per_step")
+    """Frames that are stacked into one unit, as the processor stacks them. None: 4."""
+    prenet_width: int = Field(default=256, ge=1, le=4096)
+    """Channels of the two layers that read the unit before."""
+    prenet_dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Share of these channels that is dropped in training."""
+    postnet_layers: int = Field(default=5, ge=0, le=12)
+    """Convolutions that refine the frames of a finished answer; 0: none."""
+    postnet_width: int = Field(default=128, ge=1, le=4096)
+    """Channels between these convolutions."""
+    postnet_kernel: Literal[3, 5, 7, 9] = 5
+    """Frames that each of them looks at."""
+    postnet_dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of their channels that is dropped in training."""
+
+
 TEXT = AdaptorSpec(
     name="text",
     summary="Vocabulary ids through the shared embedding, tied to the output.",
@@ -44,6 +96,24 @@ IMAGE_PATCH = ImagePatchSpec(
     units="floats",
     options=ImagePatchOptions,
     implementation="ofa_models.adaptors.image_patch:ImagePatchAdaptor",
+)
+
+AUDIO_CONV = AudioConvSpec(
+    name="audio_conv",
+    summary="Log-mel units through two strided convolutions within each item.",
+    aliases=("audio_fbank",),
+    units="floats",
+    options=AudioConvOptions,
+    implementation="ofa_models.adaptors.audio:AudioConvAdaptor",
+)
+
+AUDIO_FRAMES = AdaptorSpec(
+    name="audio_frames",
+    summary="Log-mel units answered one after the other: pre-net, heads for the next unit and the stop, post-net.",
+    aliases=("audio_tgt_fbank",),
+    units="floats",
+    options=AudioFramesOptions,
+    implementation="ofa_models.adaptors.audio:AudioFramesAdaptor",
 )
 
 GENERALIST = BackendSpec(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -59,6 +60,7 @@ class FakeBackend(nn.Module):
         self.frame_in, self.frame_out = make(width, features), make(features, width)
         self.begin, self.stop = make(width), make(width) * 4
         self.plan = SimpleNamespace(adaptors={})
+        self.refine: Callable[[Tensor, Tensor], Tensor] | None = None
         self.num_tokens_run = 0
         self.num_extends = 0
 
@@ -81,6 +83,9 @@ class FakeBackend(nn.Module):
 
     def read_frames(self, adaptor: str, hidden: Tensor) -> FrameOutput:
         return FrameOutput(frames=(hidden @ self.frame_out.T).float(), stop_logits=(hidden @ self.stop).float())
+
+    def refine_frames(self, adaptor: str, frames: Tensor, counts: Tensor) -> Tensor | None:
+        return None if self.refine is None else self.refine(frames, counts)
 
     def start(self, memory: Memory, *, copies: int, capacity: int) -> FakeState:
         rows = memory.states.split(memory.lengths.tolist())

@@ -339,6 +339,23 @@ def test_repeats_stop_where_the_cache_is_full(make_backend: Any, make_memory: An
     assert (2, ()) in answer.slots
 
 
+def test_frames_are_refined_once_finished_and_fed_back_as_they_were(make_backend: Any, make_memory: Any) -> None:
+    backend, calls = make_backend(), []
+    steps = (FrameStep(slot=0, adaptor="audio_frames", max_frames=6, stop_threshold=0.7),)
+    plain = [answer.slots[0, ()][0] for answer in run(backend, make_memory([2, 4, 3]), steps)]
+
+    def refine(frames: Tensor, counts: Tensor) -> Tensor:
+        calls.append(counts.tolist())
+        return frames * 2 + torch.arange(len(counts)).repeat_interleave(counts)[:, None]
+
+    backend.refine = refine
+    refined = [answer.slots[0, ()][0] for answer in run(backend, make_memory([2, 4, 3]), steps)]
+    assert calls == [[len(answer.units) for answer in plain]]
+    for number, (before, after) in enumerate(zip(plain, refined, strict=True)):
+        assert before.log_probability == after.log_probability
+        np.testing.assert_allclose(after.units, before.units * 2 + number, rtol=1e-6)
+
+
 def test_lanes_outside_a_search_are_not_run(make_backend: Any, make_memory: Any) -> None:
     backend, memory = make_backend(), make_memory([2])
     run(backend, memory, (FixedStep(ids=tuple(range(10, 30))), closed(0)), strategy="beam", num_beams=8)

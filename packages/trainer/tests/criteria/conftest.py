@@ -38,12 +38,19 @@ class BareModel:
     """Only the heads of a model."""
 
     weight: Tensor = field(default_factory=lambda: torch.randn(CONTEXT.vocabulary.size, WIDTH))
+    refines: bool = False
 
     def token_weight(self) -> Tensor:
         return self.weight
 
     def read_frames(self, adaptor: str, hidden: Tensor) -> FrameOutput:
         return FrameOutput(frames=hidden[:, :3] * 2, stop_logits=hidden[:, 3])
+
+    def refine_frames(self, adaptor: str, frames: Tensor, counts: Tensor) -> Tensor | None:
+        """None, but where a test says otherwise: frames shifted by the number of their item."""
+        if not self.refines:
+            return None
+        return frames + torch.arange(len(counts)).repeat_interleave(counts)[:, None]
 
 
 def slot(modality: str, tree: PrefixTree | None = None) -> BatchSlot:

@@ -35,6 +35,24 @@ def test_equals_distance_plus_stop_and_its_gradient(make, kind: str) -> None:
     assert criterion.count(packed, labels).tolist() == [2, 0, 1.5]
 
 
+def test_refined_frames_are_judged_item_by_item_as_well(make) -> None:
+    labels = FrameLabels(
+        adaptor="audio_frames",
+        positions=torch.arange(4),
+        frames=torch.randn(4, 3),
+        stop=torch.tensor([0.0, 1.0, 0.0, 1.0]),
+        weights=torch.ones(4),
+        slots=torch.zeros(4, dtype=torch.int64),
+        segments=torch.tensor([3, 3, 5, 5]),
+    )
+    inputs = make.inputs(make.batch([make.slot("AUDIO")]), labels, model=make.model(refines=True))
+    terms = Frames(FramesOptions(kind="l1_l2", stop_weight=0), make.context)(inputs)
+    frames = inputs.hidden[:, :3] * 2
+    refined = frames + torch.tensor([[0.0], [0.0], [1.0], [1.0]])
+    wanted = sum(loss(given, labels.frames) * 4 for loss in (F.l1_loss, F.mse_loss) for given in (frames, refined))
+    torch.testing.assert_close(terms.loss, wanted)
+
+
 def test_choices_of_a_repeat_of_frames_are_ordinary_tokens(make) -> None:
     labels = make.labels([4, 3], [0, 0])
     inputs = make.inputs(make.batch([make.slot("SERIES")], labels), labels)

@@ -18,7 +18,8 @@ from ofa_models.generation.steps import FrameStep, Hypothesis
 def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hypothesis]:
     """One answer for each row, at least one frame long; the rows' primary lanes stand right before its begin vector.
 
-    Its log-probability is that of the stop decisions. The last frame is no input of what follows.
+    Its log-probability is that of the stop decisions. The last frame is no input of what follows. What is fed back are the
+    frames as they were read; where the adaptor refines, the finished items are refined once.
     """
     backend = lanes.backend
     frames: dict[int, list[Tensor]] = {lane: [] for lane in lanes.primary(rows)}
@@ -46,12 +47,17 @@ def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hy
         for lane in live:
             # The whole item so far: an adaptor may look back within an item.
             lanes.append_embedded(lane, backend.embed_frames(step.adaptor, torch.stack(frames[lane]))[-1:])
+    items = [torch.stack(found) for found in frames.values()]
+    counts = torch.tensor([len(item) for item in items], device=lanes.device)
+    refined = backend.refine_frames(step.adaptor, torch.cat(items), counts)
+    if refined is not None:
+        items = list(refined.float().split(counts.tolist()))
     return [
         Hypothesis(
-            units=torch.stack(frames[lane]).cpu().numpy(),
+            units=item.cpu().numpy(),
             log_probability=log_probability[lane],
             score=log_probability[lane],
             finished=lane in finished,
         )
-        for lane in frames
+        for lane, item in zip(frames, items, strict=True)
     ]

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import torch
 import torch.nn.functional as F
 from ofa_modalities.batch import FrameLabels, PackedBatch, TokenLabels
@@ -19,7 +21,8 @@ from ofa_trainer.criterion import CriterionContext, LossInputs, LossTerms
 class Frames:
     """``mean over F of |frame - label|`` (or squared), plus ``stop_weight`` times the stop's binary cross entropy.
 
-    The stop head and its loss are those of Tacotron 2 (Shen et al. 2018, arXiv 1712.05884, section 2.2).
+    Where the adaptor refines finished items, the distance of the refined frames is added. Heads and losses are those of
+    Tacotron 2 (Shen et al. 2018, arXiv 1712.05884, section 2.2). Frames that are denoised together have no stop.
     """
 
     def __init__(self, options: FramesOptions, context: CriterionContext) -> None:
@@ -36,10 +39,28 @@ class Frames:
         if isinstance(labels, TokenLabels):
             return self._choices(inputs)
         output = inputs.model.read_frames(labels.adaptor, inputs.hidden)
-        assert output.stop_logits is not None, "frames that follow each other need a stop head"
-        difference = output.frames.float() - labels.frames
-        distances = (difference.abs() if self.options.kind == "l1" else difference.square()).mean(dim=-1)
-        with torch.autocast(difference.device.type, enabled=False):
-            stops = F.binary_cross_entropy_with_logits(output.stop_logits.float(), labels.stop, reduction="none")
-        losses = distances + self.options.stop_weight * stops
+        frames = output.frames.float()
+        losses = self._distances(frames, labels.frames)
+        counts = torch.unique_consecutive(labels.segments, return_counts=True)[1]
+        refined = inputs.model.refine_frames(labels.adaptor, frames, counts)
+        if refined is not None:
+            losses = losses + self._distances(refined.float(), labels.frames)
+        if output.stop_logits is not None:
+            with torch.autocast(frames.device.type, enabled=False):
+                stops = F.binary_cross_entropy_with_logits(output.stop_logits.float(), labels.stop, reduction="none")
+            losses = losses + self.options.stop_weight * stops
         return weighted_terms(losses, labels.weights, labels.slots, inputs.scale, self.options.weight)
+
+    def _distances(self, frames: Tensor, wanted: Tensor) -> Tensor:
+        """``[L]``: of each frame, averaged over its features."""
+        difference = frames - wanted
+        match self.options.kind:
+            case "l1":
+                distances = difference.abs()
+            case "l2":
+                distances = difference.square()
+            case "l1_l2":
+                distances = difference.abs() + difference.square()
+            case _:
+                assert_never(self.options.kind)
+        return distances.mean(dim=-1)

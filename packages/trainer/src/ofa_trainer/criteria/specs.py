@@ -39,8 +39,8 @@ class PatchCoverOptions(CriterionOptions):
 class FramesOptions(CriterionOptions):
     """Options of ``frames``."""
 
-    kind: Literal["l1", "l2"] = "l1"
-    """Absolute or squared distance, averaged over the features of a frame."""
+    kind: Literal["l1", "l2", "l1_l2"] = "l1"
+    """Absolute or squared distance, or both added, averaged over the features of a frame."""
     stop_weight: float = Field(default=1.0, ge=0)
     """Factor of the stop's binary cross entropy beside the distance."""
 
@@ -65,7 +65,8 @@ PATCH_COVER = CriterionSpec(
 )
 FRAMES = CriterionSpec(
     name="frames",
-    summary="Regression of the next float row, and whether it is the last.",
+    summary="Regression of the next float row, refined ones too where there is a post-net, and whether it is the last.",
+    aliases=("ofa_tacotron2",),
     options=FramesOptions,
     implementation="ofa_trainer.criteria.frames:Frames",
 )

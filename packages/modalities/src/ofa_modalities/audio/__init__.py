@@ -1,0 +1,1 @@
+"""AUDIO: sound as log-mel frames, in and out."""

@@ -1,0 +1,203 @@
+"""Sound files → one channel of samples, at the file's own rate: no more of them than are asked for.
+
+soundfile reads wav, flac, ogg, mp3, aiff, au and the like; av what it does not (m4a, webm, the sound of a video). The length
+that a file's header tells is checked before anything is decoded, and what is decoded is counted.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ofa_modalities.processor import SampleError
+
+if TYPE_CHECKING:
+    import av.container
+
+Float32 = NDArray[np.float32]
+
+MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
+_BLOCK = 1 << 16
+_FORMATS = ",".join(
+    (
+        "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,ogg,flac,wav,w64,aiff,avi,mp3,aac,ac3,eac3,amr,flv",
+        "mpeg,mpegts,caf,au,dts,ape,wv,tta",
+    )
+)
+"""Containers that av may take a file for: those that play other files than the one given are not among them."""
+_CUT = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+"""How libsndfile's log tells that the header promises more bytes of samples than there are."""
+_UNKNOWN_SIZE = 0x7FFF_0000
+"""Sizes from here on are written by programs that do not know the size when they write the header."""
+
+
+@dataclass(slots=True)
+class DecodeCount:
+    """How many samples of a channel have been decoded; what a benchmark or a test asks for."""
+
+    samples: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """What is wanted of a file. start_s and stop_s: None is its beginning and end. max_s: longest that is allowed."""
+
+    column: str
+    start_s: float = 0.0
+    stop_s: float | None = None
+    max_s: float
+
+    def check(self, duration_s: float | None, rate_hz: int, channels: int) -> None:
+        """Raises SampleError for a length, a rate or a number of channels that cannot be used."""
+        if channels < 1:
+            raise SampleError(self.column, "the audio has 0 channels")
+        if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+            raise SampleError(self.column, f"the audio has {rate_hz} samples a second, not {MIN_RATE_HZ} to {MAX_RATE_HZ}")
+        if duration_s is None:
+            return
+        if self.start_s > 0 and self.start_s >= duration_s:
+            raise SampleError(self.column, f"the audio ends at {duration_s:.2f} s, before the start at {self.start_s:g} s")
+        length = min(duration_s, duration_s if self.stop_s is None else self.stop_s) - self.start_s
+        if length > self.max_s + 1e-6:
+            raise self.too_long(length)
+
+    def too_long(self, length_s: float | None = None) -> SampleError:
+        """What is longer than allowed."""
+        length = "longer" if length_s is None else f"{length_s:,.1f} s long, more"
+        return SampleError(self.column, f"the audio is {length} than max_duration_s={self.max_s:g}")
+
+    def frames(self, rate_hz: int) -> tuple[int, int]:
+        """First frame and the one after the last, at most one more than is allowed."""
+        start = round(self.start_s * rate_hz)
+        most = start + int(self.max_s * rate_hz + 1e-6) + 1
+        return start, most if self.stop_s is None else min(most, round(self.stop_s * rate_hz))
+
+
+def decode_audio(source: Path | bytes, span: Span, count: DecodeCount) -> tuple[Float32, int]:
+    """The samples of ``span``, float32 ``[n]`` in about -1 .. 1, channels mixed to one, and their rate in Hz.
+
+    Raises SampleError for what neither library opens, is cut off, has no sound, no channels, or is too long.
+    """
+    soundfile = _library("soundfile")
+    try:
+        with _opened(source) as file, soundfile.SoundFile(file, closefd=False) as sound:
+            return _read_sound(sound, span, count)
+    except SampleError:
+        raise
+    except soundfile.LibsndfileError as error:
+        return _decode_with_av(source, span, count, str(error).rsplit(": ", 1)[-1])
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        raise SampleError(span.column, f"not readable audio: {error}") from error
+
+
+@contextmanager
+def _opened(source: Path | bytes) -> Iterator[BinaryIO | int]:
+    """Something that has no name: soundfile believes the suffix of a name more than the content."""
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+    else:
+        with source.open("rb") as file:
+            yield file.fileno()
+
+
+def _read_sound(sound: Any, span: Span, count: DecodeCount) -> tuple[Float32, int]:
+    rate, total = int(sound.samplerate), int(sound.frames)
+    for promised, found in _CUT.findall(sound.extra_info):
+        if int(found) < int(promised) < _UNKNOWN_SIZE:
+            raise SampleError(span.column, f"the audio is truncated: {int(promised):,} bytes of samples are said, {found} there")
+    span.check(total / rate if rate > 0 else None, rate, int(sound.channels))
+    start, stop = span.frames(rate)
+    stop = min(stop, total)
+    if start:
+        sound.seek(start)
+    blocks: list[Float32] = []
+    at = start
+    while at < stop:
+        block = sound.read(min(_BLOCK, stop - at), dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        count.samples += len(block)
+        at += len(block)
+        blocks.append(block.mean(1, dtype=np.float32))
+    if _is_cut(at - start, stop - start, rate):
+        raise SampleError(span.column, f"the audio is truncated: {stop - start:,} samples are said, {at - start:,} there")
+    return _joined(blocks), rate
+
+
+def _is_cut(found: int, promised: int, rate: int) -> bool:
+    """Lengths of compressed files are estimates, to some frames of the codec."""
+    missing = promised - found
+    return missing > 0.05 * promised and missing > 0.2 * rate
+
+
+def _joined(blocks: list[Float32]) -> Float32:
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def _decode_with_av(source: Path | bytes, span: Span, count: DecodeCount, reason: str) -> tuple[Float32, int]:
+    av = _library("av")
+    try:
+        with (
+            io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file,
+            av.open(file, metadata_errors="ignore", options={"format_whitelist": _FORMATS}) as container,
+        ):
+            return _read_container(container, span, count)
+    except SampleError:
+        raise
+    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+        text = getattr(error, "strerror", None) or str(error)
+        raise SampleError(span.column, f"not readable audio: {text} (soundfile: {reason})") from error
+
+
+def _read_container(container: av.container.InputContainer, span: Span, count: DecodeCount) -> tuple[Float32, int]:
+    import av
+
+    if not container.streams.audio:
+        raise SampleError(span.column, "the file has no audio stream")
+    stream = container.streams.audio[0]
+    rate, base = stream.sample_rate, stream.time_base
+    duration: float | None = None
+    if stream.duration is not None and base is not None:
+        duration = float(stream.duration * base)
+    elif container.duration is not None:
+        duration = container.duration / av.time_base
+    span.check(duration, rate, stream.channels)
+    start, stop = span.frames(rate)
+    if duration is not None:
+        stop = min(stop, round(duration * rate))
+    first = stream.start_time or 0
+    if start and base is not None:
+        container.seek(first + int(start / rate / float(base)), stream=stream, backward=True)
+    convert = av.AudioResampler(format="fltp")
+    blocks: list[Float32] = []
+    at: int | None = None if start else 0
+    for frame in container.decode(stream):
+        count.samples += frame.samples
+        samples = np.concatenate([part.to_ndarray().mean(0, dtype=np.float32) for part in convert.resample(frame)])
+        if at is None:
+            at = 0 if frame.pts is None or base is None else round(float((frame.pts - first) * base) * rate)
+        blocks.append(samples[max(0, start - at) : max(0, stop - at)])
+        at += len(samples)
+        if at >= stop:
+            break
+    found = max(0, (at or 0) - start)
+    if duration is not None and _is_cut(found, stop - start, rate):
+        raise SampleError(span.column, f"the audio is truncated: {stop - start:,} samples are said, {found:,} there")
+    return _joined(blocks), rate
+
+
+def _library(name: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        raise ImportError(f"audio needs `{name}`: pip install 'ofa-modalities[audio]' ({error})") from error

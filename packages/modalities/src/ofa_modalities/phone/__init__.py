@@ -1,0 +1,1 @@
+"""PHONE: what words sound like, in ARPAbet."""
