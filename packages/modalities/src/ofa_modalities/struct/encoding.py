@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 from ofa_modalities.struct.output import Cell, Table, spell
 
@@ -116,7 +117,7 @@ def parse_table(text: str) -> Table:
     types: tuple[str, ...] = ()
     rows: list[tuple[str, ...]] = []
     more_rows = more_columns = 0
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in zip_longest(marks, marks[1:]):
         body = text[mark.end() : following.start() if following else len(text)]
         match mark[1]:
             case "table":
