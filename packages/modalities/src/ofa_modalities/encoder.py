@@ -31,11 +31,13 @@ from ofa_instruction.catalog import Catalog
 from ofa_instruction.plans import InstructionPlan, PluginChoice, SlotPlan, TaskPlan, TextPlan, walk_slots
 
 from ofa_modalities.batch import BatchSlot, PackedBatch
+from ofa_modalities.building import StepBuilder, slot_key
 from ofa_modalities.packing import pack
 from ofa_modalities.processor import DecodeContext, Processor, SampleError, Split, TokenRule
-from ofa_modalities.program import Assets, Program, SlotStep, StepBuilder, Walk, slot_key
+from ofa_modalities.program import Assets, Program, SlotStep
 from ofa_modalities.segment import EncodedSegment, Example
 from ofa_modalities.vocabulary import Vocabulary
+from ofa_modalities.walking import Walk
 
 
 class StreamNeed(NamedTuple):
@@ -50,6 +52,7 @@ class TaskEncoder:
 
     slots: the run's slot table, one line per distinct (task, side, column, modality); alternatives share lines.
     streams: by adaptor name, what the model must be able to embed.
+    untied: sorted ranges (start, stop) of ids that are answered with output weights of their own.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class TaskEncoder:
         self.streams: Mapping[str, StreamNeed] = {name: StreamNeed(*need) for name, need in sorted(builder.streams.items())}
         self._steps: tuple[SlotStep, ...] = tuple(builder.steps)
         self._lines = dict(builder.lines)
+        self.untied = _untied(self._steps, vocabulary)
 
     # Rows
 
@@ -211,3 +215,20 @@ class TaskEncoder:
                 return candidate.refers_to
         assert slot.refers_to is not None
         return slot.refers_to
+
+
+def _untied(steps: Sequence[SlotStep], vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
+    """Ranges of the blocks that answers ask to be untied. Raises ValueError where another answer asks for the same block tied."""
+    asked: dict[str, tuple[bool, str]] = {}
+    for step in steps:
+        if step.slot.generator is None or step.rule is None:
+            continue
+        for name in step.rule.blocks:
+            untied, column = asked.setdefault(name, (step.rule.untied, step.slot.column))
+            if untied != step.rule.untied:
+                raise ValueError(
+                    f"the columns `{column}` and `{step.slot.column}` answer from the block `{name}`,"
+                    " one with a head of its own and one without; give both the same `head`"
+                )
+    blocks = [vocabulary.block(name) for name, (untied, _) in asked.items() if untied]
+    return tuple(sorted((block.start, block.stop) for block in blocks))

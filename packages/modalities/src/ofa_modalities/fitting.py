@@ -12,8 +12,9 @@ from ofa_instruction.catalog import Catalog
 from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan
 from ofa_instruction.specs import Options
 
+from ofa_modalities.building import slot_candidates
 from ofa_modalities.processor import FitContext, Processor, SampleError
-from ofa_modalities.program import Assets, slot_candidates
+from ofa_modalities.program import Assets
 from ofa_modalities.tokenizer import TextTokenizer
 from ofa_modalities.vocabulary_plan import VocabularyPlan
 
