@@ -99,6 +99,7 @@ class TokenRule:
     shape: with a length, the grid in which the units stand: ``(rows, columns)`` or ``(frames, rows, columns)``; None: a line.
     tree: the closed set, its sequences complete (``<end>`` included where ``length`` is None).
     answers: the candidates' own spellings, in the tree's order.
+    untied: the blocks have output weights of their own, as a classifier has; otherwise an id is answered with what embeds it.
     """
 
     blocks: tuple[str, ...]
@@ -106,6 +107,7 @@ class TokenRule:
     shape: tuple[int, ...] | None = None
     tree: PrefixTree | None = None
     answers: tuple[str, ...] = ()
+    untied: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

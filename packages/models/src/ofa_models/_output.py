@@ -12,12 +12,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
+from ofa_modalities.struct.output import Sql, Table
 
 if TYPE_CHECKING:
     from PIL import Image
+
+_Struct = TypeVar("_Struct", Sql, Table)
 
 _TEXTS = frozenset({"TEXT", "PHONE", "STRUCT"})
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
@@ -64,7 +67,7 @@ class Output(Mapping[str, object]):
     ('a cat', 'a cat', 0.905)
     """
 
-    __slots__ = ("_inputs", "_read", "_slots", "log_probability")
+    __slots__ = ("_inputs", "_more", "_read", "_slots", "log_probability")
 
     def __init__(
         self,
@@ -73,16 +76,22 @@ class Output(Mapping[str, object]):
         log_probability: float,
         inputs: Mapping[str, object] | None = None,
         read_picture: Callable[[object, str], Image.Image] | None = None,
+        more: Callable[[str, int], Sequence[Candidate]] | None = None,
     ) -> None:
-        """inputs: raw values of the columns that boxes belong to. log_probability: of the whole answer."""
+        """inputs: raw values of the columns that boxes belong to. log_probability: of the whole answer.
+
+        more: finds so many best candidates of a column's closed set, for :meth:`top`.
+        """
         object.__setattr__(self, "_slots", {slot.column: slot for slot in slots})
         object.__setattr__(self, "_inputs", dict(inputs or {}))
         object.__setattr__(self, "_read", read_picture or _read_picture)
+        object.__setattr__(self, "_more", more)
         object.__setattr__(self, "log_probability", log_probability)
 
     _slots: dict[str, OutputSlot]
     _inputs: dict[str, object]
     _read: Callable[[object, str], Image.Image]
+    _more: Callable[[str, int], Sequence[Candidate]] | None
     log_probability: float
     """Of the whole answer: all its slots and all choices of its repeats."""
 
@@ -150,6 +159,21 @@ class Output(Mapping[str, object]):
         return picture
 
     @property
+    def table(self) -> Table:
+        """The only table."""
+        return self._struct("table", Table)
+
+    @property
+    def sql(self) -> Sql:
+        """The only query; ``output.sql.run("shop.db")`` answers it."""
+        return self._struct("sql", Sql)
+
+    def _struct(self, name: str, kind: type[_Struct]) -> _Struct:
+        value = self._single(name, lambda slot: isinstance(slot.value, kind)).value
+        assert isinstance(value, kind)
+        return value
+
+    @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The answers found, best first: of the only closed set, else of the only column. ``num_return`` says how many."""
         return tuple(self._scored("candidates").candidates)
@@ -158,6 +182,25 @@ class Output(Mapping[str, object]):
     def probability(self) -> float:
         """Of the answer of the only closed set, else of the only column."""
         return self.candidates[0].probability
+
+    def top(self, k: int = 5) -> tuple[Candidate, ...]:
+        """The ``k`` best answers of the only closed set (else of the only column), best first, with their probabilities.
+
+        A smaller set gives all it has. The model is asked again where the answer holds fewer than that. Raises ValueError where
+        an open answer has fewer, saying what to ask for.
+        """
+        if k < 1:
+            raise ValueError(f"top({k}): ask for at least one")
+        slot = self._scored("top")
+        found: Sequence[Candidate] = slot.candidates
+        if len(found) < k and slot.closed and self._more is not None:
+            found = self._more(slot.column, k)
+        elif len(found) < k:
+            raise ValueError(
+                f"top({k}): {len(found)} answers of `{slot.column}` were found; ask for more with"
+                f' GenerationOptions(strategy="beam", num_beams={k}, num_return={k})'
+            )
+        return tuple(found[:k])
 
     def _scored(self, name: str) -> OutputSlot:
         closed = any(slot.closed for slot in self._slots.values())
@@ -308,6 +351,8 @@ def _plain(value: object) -> Any:
             return {str(key): _plain(part) for key, part in value.items()}
         case list() | tuple():
             return [_plain(part) for part in value]
+    if hasattr(value, "to_plain"):
+        return _plain(value.to_plain())
     if hasattr(value, "save") and hasattr(value, "convert"):
         content = io.BytesIO()
         value.save(content, format="PNG")

@@ -206,6 +206,10 @@ class Resolver:
 
     def _check_streams(self, encoder: TaskEncoder) -> None:
         trained = self.checkpoint.plan.model.adaptors
+        if not set(encoder.untied) <= set(self.checkpoint.plan.model.untied):
+            raise SessionError(
+                "the instruction asks for `head=classifier`, and the checkpoint was trained without one for this set"
+            )
         for name, need in encoder.streams.items():
             if name not in trained:
                 raise SessionError(

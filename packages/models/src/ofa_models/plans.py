@@ -83,6 +83,8 @@ class ModelPlan(Plan):
     """By the name a batch's streams carry."""
     modalities: tuple[str, ...] = ()
     """Modalities of the run in sorted order; modality experts are made for these."""
+    untied: tuple[tuple[int, int], ...] = ()
+    """Sorted ranges (start, stop) of ids with output weights of their own; all others are scored with their embedding."""
     attention: AttentionKind = "auto"
     precision: Precision = "float32"
     """Autocast precision; parameters are float32 always. ``auto``: bfloat16 where the processor multiplies it natively."""
@@ -91,6 +93,11 @@ class ModelPlan(Plan):
     def _check(self) -> Self:
         if self.vocabulary_size is not None and "text" not in self.adaptors:
             raise ValueError("a complete model plan needs the stream `text`: fixed words and control tokens pass through it")
+        before = 0
+        for start, stop in self.untied:
+            if not before <= start < stop or (self.vocabulary_size is not None and stop > self.vocabulary_size):
+                raise ValueError(f"the untied ids {start} .. {stop - 1} overlap others, or lie outside of the vocabulary")
+            before = stop
         return self
 
     @classmethod
@@ -113,11 +120,16 @@ class ModelPlan(Plan):
         return self.vocabulary_size is not None
 
     def complete(
-        self, *, vocabulary_size: int, tasks: Iterable[TaskPlan], unit_features: Mapping[str, int | None] | None = None
+        self,
+        *,
+        vocabulary_size: int,
+        tasks: Iterable[TaskPlan],
+        unit_features: Mapping[str, int | None] | None = None,
+        untied: Iterable[tuple[int, int]] = (),
     ) -> ModelPlan:
         """The same plan with vocabulary, streams and modalities of ``tasks`` filled in.
 
-        unit_features: F of each adaptor with float units, by adaptor name.
+        unit_features: F of each adaptor with float units, by adaptor name. untied: ranges of ids with a head of their own.
         Raises ValueError where two slots use one adaptor with different options.
         """
         adaptors = {"text": StreamPlan(adaptor=PluginChoice(name="text", distribution="ofa-models"))}
@@ -133,7 +145,12 @@ class ModelPlan(Plan):
                         f"({adaptors[name].adaptor.options} and {slot.adaptor.options}); one model has one of each"
                     )
         ordered = dict(sorted(adaptors.items()))
-        changes = {"vocabulary_size": vocabulary_size, "adaptors": ordered, "modalities": tuple(sorted(modalities))}
+        changes = {
+            "vocabulary_size": vocabulary_size,
+            "adaptors": ordered,
+            "modalities": tuple(sorted(modalities)),
+            "untied": tuple(sorted(untied)),
+        }
         return self.model_copy(update=changes)
 
 

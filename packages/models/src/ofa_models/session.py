@@ -15,6 +15,7 @@ import difflib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -222,10 +223,26 @@ class Session:
                 answers = self._generate(resolved, [examples[number] for number in chunk], steps, options)
                 for number, answer in zip(chunk, answers, strict=True):
                     row = rows[number] if rows is not None else {}
-                    outputs[number] = _Assembly(resolved, steps, examples[number], answer).output(row, root)
+                    more = partial(self._more, resolved, examples[number], options)
+                    outputs[number] = _Assembly(resolved, steps, examples[number], answer).output(row, root, more)
         finally:
             model.train(was_training)
         return [output for output in outputs if output is not None]
+
+    def _more(
+        self, resolved: Resolved, example: Example, options: GenerationOptions, column: str, count: int
+    ) -> tuple[Candidate, ...]:
+        """The best candidates of one closed set, everything before it answered as it was."""
+        answered = [slot for slot in walk_slots(resolved.plan.target) if slot.generator is not None]
+        if options.strategy != "greedy" and len(answered) > 1:
+            raise ValueError(
+                f"`{column}` is answered behind others by `{options.strategy}`, where another number of answers may change them;"
+                f" ask with GenerationOptions(num_return={count}) in the first place"
+            )
+        (output,) = self.answer(
+            resolved, [example], generation=options.model_copy(update={"strategy": "greedy", "num_return": count})
+        )
+        return tuple(next(slot.candidates for slot in output.slots if slot.column == column))
 
     def _chunks(self, examples: Sequence[Example], steps: tuple[Step, ...], options: GenerationOptions) -> Iterator[list[int]]:
         """Numbers of examples that are answered together: of like length, within the budgets."""
@@ -271,13 +288,13 @@ class _Assembly:
     example: Example
     answer: RowAnswer
 
-    def output(self, row: Mapping[str, object], root: Path | None) -> Output:
+    def output(self, row: Mapping[str, object], root: Path | None, more: Callable[[str, int], tuple[Candidate, ...]]) -> Output:
         """The row's Output."""
         plan = self.resolved.plan
         slots = [self._slot(slot) for slot in walk_slots(plan.target) if slot.generator is not None]
         pictures = {slot.picture for slot in slots if slot.picture is not None}
         inputs = {column: row[column] for column in pictures if column in row}
-        return Output(slots, log_probability=self.answer.log_probability, inputs=inputs, read_picture=_reader(root))
+        return Output(slots, log_probability=self.answer.log_probability, inputs=inputs, read_picture=_reader(root), more=more)
 
     def _slot(self, slot: SlotPlan) -> OutputSlot:
         depth = self.resolved.program.slots[slot.index].depth

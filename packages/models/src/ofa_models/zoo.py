@@ -42,7 +42,7 @@ class GeneralistModel:
 
     def build(self, plan: ModelPlan, *, catalog: Catalog | None = None, seed: int = 0) -> nn.Module:
         """Build a completed version of :attr:`plan`. Raises ValueError where the two are not one model."""
-        filled: dict[str, Any] = {"vocabulary_size": None, "adaptors": {}, "modalities": ()}
+        filled: dict[str, Any] = {"vocabulary_size": None, "adaptors": {}, "modalities": (), "untied": ()}
         if plan.model_copy(update=filled) != self.plan.model_copy(update=filled):
             raise ValueError(f"the plan to build is another model: {plan.size} against {self.plan.size}, or other options")
         return build_model(plan, catalog, seed=seed)

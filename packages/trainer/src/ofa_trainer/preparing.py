@@ -110,7 +110,7 @@ def prepare(
         hosts=frozenset(options.hosts),
     )
     features = {name: need.unit_features for name, need in encoder.streams.items()}
-    complete = model_plan.complete(vocabulary_size=vocabulary.size, tasks=plans, unit_features=features)
+    complete = model_plan.complete(vocabulary_size=vocabulary.size, tasks=plans, unit_features=features, untied=encoder.untied)
     _check_model(model_plan, complete)
     complete = complete.model_copy(update={"precision": _precision(model_plan, options)})
     mixture = make_mixture(tasks, options)

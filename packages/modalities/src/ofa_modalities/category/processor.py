@@ -42,6 +42,7 @@ class CategoryProcessor(BaseProcessor):
         self._start = block.start
         self._allow_index = not any(_is_whole(answer) for answer in self._labels.answers)
         self._candidates = resources.candidates or ()
+        self._untied = options.head == "classifier"
         self._tree = PrefixTree.build([(index,) for index in block])
 
     @classmethod
@@ -73,7 +74,7 @@ class CategoryProcessor(BaseProcessor):
 
     def token_rule(self) -> TokenRule:
         """Exactly one label."""
-        return TokenRule(blocks=(self._block_name,), length=1, tree=self._tree, answers=self._labels.answers)
+        return TokenRule(blocks=(self._block_name,), length=1, tree=self._tree, answers=self._labels.answers, untied=self._untied)
 
 
 def _is_whole(text: str) -> bool:

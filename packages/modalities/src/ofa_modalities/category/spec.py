@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ofa_instruction.specs import ModalitySpec, Options, ProcessorSpec
 
 
@@ -12,6 +14,8 @@ class CategoryOptions(Options):
     """Labels that differ in case only are one label."""
     no_punctuation: bool = False
     """Labels that differ in ASCII punctuation only are one label."""
+    head: Literal["tied", "classifier"] = "tied"
+    """What an answer is scored with: the embedding of the labels, or a ``classifier``, weights of the set's own."""
 
 
 CATEGORY = ModalitySpec(

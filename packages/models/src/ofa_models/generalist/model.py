@@ -52,6 +52,11 @@ class Generalist(nn.Module):
         num_experts = 1 + len(plan.modalities) if size.modality_experts else 0
         with _seeded(seed, "embedding"):
             self.embedding = nn.Parameter(torch.randn(plan.vocabulary_size, size.width) * 0.02)
+        self.classifier: nn.Parameter | None = None
+        if num_untied := sum(stop - start for start, stop in plan.untied):
+            with _seeded(seed, "classifier"):
+                self.classifier = nn.Parameter(torch.randn(num_untied, size.width) * 0.02)
+        self._untied: tuple[tuple[object, ...], Tensor] | None = None
         self.encoder = nn.ModuleList()
         for number in range(size.encoder_layers):
             with _seeded(seed, f"encoder.{number}"):
@@ -103,8 +108,25 @@ class Generalist(nn.Module):
     # Heads and embeddings
 
     def token_weight(self) -> Tensor:
-        """``[V, D]``: the tied embedding."""
-        return self.embedding
+        """``[V, D]``: the embedding, with the classifier's rows in place of those that the plan unties."""
+        if self.classifier is None:
+            return self.embedding
+        if torch.is_grad_enabled():
+            return self._untie(self.classifier)
+        # Put together once for all answers; an update in place counts the version up.
+        parts = (self.embedding, self.classifier)
+        key = tuple((part.data_ptr(), part._version, part.dtype, part.device) for part in parts)
+        if self._untied is None or self._untied[0] != key:
+            self._untied = (key, self._untie(self.classifier))
+        return self._untied[1]
+
+    def _untie(self, classifier: Tensor) -> Tensor:
+        pieces: list[Tensor] = []
+        row = place = 0
+        for start, stop in self.plan.untied:
+            pieces += [self.embedding[place:start], classifier[row : row + stop - start]]
+            row, place = row + stop - start, stop
+        return torch.cat([*pieces, self.embedding[place:]])
 
     def read_frames(self, adaptor: str, hidden: Tensor) -> FrameOutput:
         """Read float units of one adaptor's stream out of states ``[L, D]``."""
