@@ -110,7 +110,7 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
         for row, example, output in zip(rows, examples, outputs, strict=True):
             for slot in slots:
                 shown = shown_text(resolved.encoder, example, slot.column)
-                judged[slot.column].append(_judged(output, row, slot, shown))
+                judged[slot.column].append(_judged(output, row, slot, shown, root))
     for one in bad:
         logger.warning("evaluation row skipped: %s", one)
     results = {
@@ -184,8 +184,8 @@ def _repeated(resolved: Resolved, slot: SlotPlan) -> bool:
     return resolved.program.slots[slot.index].depth > 0
 
 
-def _judged(output: Output, row: Mapping[str, object], slot: SlotPlan, shown: str | None) -> Judged:
-    return Judged(answer=output[slot.column], reference=row[slot.column], shown=shown)
+def _judged(output: Output, row: Mapping[str, object], slot: SlotPlan, shown: str | None, root: Path | None) -> Judged:
+    return Judged(answer=output[slot.column], reference=row[slot.column], shown=shown, root=root)
 
 
 def _metrics_of(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,11 +27,13 @@ class Judged:
 
     answer: the decoded value, None where the model gave none. reference: the raw value of the row.
     shown: the source text as the model read it, its masked words as ``<mask>``; only infilling asks for it.
+    root: where relative paths of the reference start, and what they stay inside; None: they are the user's own.
     """
 
     answer: object
     reference: object
     shown: str | None = None
+    root: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Specs of the built-in metrics: pydantic only.
 
 Defaults by modality: an open TEXT answer is judged by ``token_f1``, a BOX by ``iou_acc``, a CATEGORY and any slot with a
-closed set by ``accuracy``.
+closed set by ``accuracy``, PHONE by ``wer``, pictures and clips by ``psnr``, sound and motion by what they are named for.
 """
 
 from __future__ import annotations
@@ -22,6 +22,13 @@ class IouAccuracyOptions(Options):
 
     threshold: float = Field(default=0.5, gt=0, le=1)
     """Least intersection over union."""
+
+
+class CepstralOptions(Options):
+    """How much of a spectrum's shape is compared."""
+
+    coefficients: int = Field(default=13, ge=1, le=80)
+    """Cepstral coefficients, without the zeroth."""
 
 
 class RougeOptions(Options):
@@ -69,8 +76,8 @@ BLEU = MetricSpec(
 )
 WER = MetricSpec(
     name="wer",
-    summary="Word error rate of the corpus: edits over reference words.",
-    modalities=("TEXT",),
+    summary="Word error rate of the corpus: edits over reference words (of PHONE: over phones).",
+    modalities=("TEXT", "PHONE"),
     higher_is_better=False,
     options=NoOptions,
     implementation="ofa_trainer.metrics.text:wer",
@@ -97,7 +104,44 @@ IOU = MetricSpec(
     implementation="ofa_trainer.metrics.boxes:mean_iou",
 )
 
-METRICS = (TOKEN_F1, ROUGE_L, EXACT_MATCH, ACCURACY, BLEU, WER, MASKED_WORD_ACCURACY, IOU_ACC, IOU)
+PSNR = MetricSpec(
+    name="psnr",
+    summary="Peak signal-to-noise ratio in dB of a picture or a clip.",
+    modalities=("IMAGE", "VIDEO"),
+    options=NoOptions,
+    implementation="ofa_trainer.metrics.media:psnr",
+)
+MEL_CEPSTRAL_DISTORTION = MetricSpec(
+    name="mel_cepstral_distortion",
+    summary="Distance in dB between the spectra of speech, aligned in time.",
+    modalities=("AUDIO",),
+    higher_is_better=False,
+    options=CepstralOptions,
+    implementation="ofa_trainer.metrics.media:mel_cepstral_distortion",
+)
+JOINT_ERROR = MetricSpec(
+    name="joint_error",
+    summary="Mean distance of the joints of a motion from where they should be, over the size of the skeleton.",
+    modalities=("MOTION",),
+    higher_is_better=False,
+    options=NoOptions,
+    implementation="ofa_trainer.metrics.media:joint_error",
+)
+
+METRICS = (
+    TOKEN_F1,
+    ROUGE_L,
+    EXACT_MATCH,
+    ACCURACY,
+    BLEU,
+    WER,
+    MASKED_WORD_ACCURACY,
+    IOU_ACC,
+    IOU,
+    PSNR,
+    MEL_CEPSTRAL_DISTORTION,
+    JOINT_ERROR,
+)
 
 
 def default_metrics(slot: SlotPlan) -> tuple[str, ...]:
@@ -111,5 +155,13 @@ def default_metrics(slot: SlotPlan) -> tuple[str, ...]:
             return (IOU_ACC.name, IOU.name)
         case "CATEGORY":
             return (ACCURACY.name,)
+        case "PHONE":
+            return (WER.name,)
+        case "IMAGE" | "VIDEO":
+            return (PSNR.name,)
+        case "AUDIO":
+            return (MEL_CEPSTRAL_DISTORTION.name,)
+        case "MOTION":
+            return (JOINT_ERROR.name,)
         case _:
             return ()
