@@ -111,9 +111,10 @@ class Generalist(nn.Module):
         """``[V, D]``: the embedding, with the classifier's rows in place of those that the plan unties."""
         if self.classifier is None:
             return self.embedding
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or self.training:
+            self._untied = None
             return self._untie(self.classifier)
-        # Put together once for all answers; an update in place counts the version up.
+        # Put together once for all answers. Fused optimisers do not count versions up, but no step goes without the branch above.
         parts = (self.embedding, self.classifier)
         key = tuple((part.data_ptr(), part._version, part.dtype, part.device) for part in parts)
         if self._untied is None or self._untied[0] != key:
