@@ -66,6 +66,8 @@ def catalog() -> Catalog:
         AdaptorSpec(name="text", units="ids"),
         AdaptorSpec(name="image_patch", units="floats"),
         AdaptorSpec(name="frames", units="floats"),
+        AdaptorSpec(name="audio_conv", units="floats"),
+        AdaptorSpec(name="audio_frames", units="floats"),
         *(CriterionSpec(name=name) for name in ("cross_entropy", "soft_bins", "patch_cover", "frames")),
         GENERALIST,
     )

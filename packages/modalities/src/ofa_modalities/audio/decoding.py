@@ -38,6 +38,9 @@ _CUT = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", 
 _UNKNOWN_SIZE = 0x7FFF_0000
 """Sizes from here on are written by programs that do not know the size when they write the header."""
 
+_OGG_PAGE = 65_307
+"""The longest page of an Ogg file in bytes."""
+
 
 @dataclass(slots=True)
 class DecodeCount:
@@ -87,6 +90,7 @@ def decode_audio(source: Path | bytes, span: Span, count: DecodeCount) -> tuple[
     Raises SampleError for what neither library opens, is cut off, has no sound, no channels, or is too long.
     """
     soundfile = _library("soundfile")
+    _check_last_page(source, span.column)
     try:
         with _opened(source) as file, soundfile.SoundFile(file, closefd=False) as sound:
             return _read_sound(sound, span, count)
@@ -96,6 +100,26 @@ def decode_audio(source: Path | bytes, span: Span, count: DecodeCount) -> tuple[
         return _decode_with_av(source, span, count, str(error).rsplit(": ", 1)[-1])
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise SampleError(span.column, f"not readable audio: {error}") from error
+
+
+def _check_last_page(source: Path | bytes, column: str) -> None:
+    """Raises SampleError where the last page of an Ogg file goes on beyond its end; both libraries are silent about that."""
+    if isinstance(source, bytes):
+        head, tail = source[:4], source[-_OGG_PAGE:]
+    else:
+        try:
+            with source.open("rb") as file:
+                head = file.read(4)
+                file.seek(max(0, source.stat().st_size - _OGG_PAGE))
+                tail = file.read(_OGG_PAGE) if head == b"OggS" else b""
+        except OSError as error:
+            raise SampleError(column, f"cannot read `{source}`: {error}") from error
+    if head != b"OggS":
+        return
+    page = tail[tail.rfind(b"OggS") :]
+    lengths = page[27 : 27 + page[26]] if len(page) > 27 else b""
+    if len(page) <= 27 or len(lengths) < page[26] or len(page) < 27 + len(lengths) + sum(lengths):
+        raise SampleError(column, "the audio is truncated: its last page is not whole")
 
 
 @contextmanager
@@ -149,12 +173,15 @@ def _decode_with_av(source: Path | bytes, span: Span, count: DecodeCount, reason
             io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file,
             av.open(file, metadata_errors="ignore", options={"format_whitelist": _FORMATS}) as container,
         ):
-            return _read_container(container, span, count)
+            samples, rate = _read_container(container, span, count)
     except SampleError:
         raise
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         text = getattr(error, "strerror", None) or str(error)
         raise SampleError(span.column, f"not readable audio: {text} (soundfile: {reason})") from error
+    if not len(samples):
+        raise SampleError(span.column, f"not readable audio: nothing of it can be decoded (soundfile: {reason})")
+    return samples, rate
 
 
 def _read_container(container: av.container.InputContainer, span: Span, count: DecodeCount) -> tuple[Float32, int]:

@@ -31,7 +31,7 @@ def unstack_frames(units: NDArray[np.floating], num_mels: int) -> Float32:
 
 def to_fixed_scale(mel: Float32) -> Float32:
     """log10 mel → about mean 0 and variance 1 on speech."""
-    return (mel - np.float32(MIDDLE)) / np.float32(SPREAD)
+    return np.asarray((mel - np.float32(MIDDLE)) / np.float32(SPREAD), np.float32)
 
 
 def from_fixed_scale(values: Float32) -> Float32:
@@ -42,8 +42,7 @@ def from_fixed_scale(values: Float32) -> Float32:
 
 def normalize_utterance(mel: Float32) -> Float32:
     """Mean 0 and variance 1 of every band over the frames ``[T, M]``; a band that never changes becomes 0."""
-    spread = mel.std(0)
-    return (mel - mel.mean(0)) / np.maximum(spread, np.float32(_LEAST_SPREAD))
+    return np.asarray((mel - mel.mean(0)) / np.maximum(mel.std(0), np.float32(_LEAST_SPREAD)), np.float32)
 
 
 def augment_spectrum(mel: Float32, policy: str, rng: np.random.Generator) -> Float32:

@@ -153,7 +153,7 @@ def mel_to_magnitude(mel: Float32, settings: MelSettings, steps: int = 24) -> Fl
     wanted, gram = bands @ filters.T, filters @ filters.T
     for _ in range(steps):
         magnitude *= wanted / (magnitude @ gram + _TINY)
-    return magnitude
+    return np.asarray(magnitude, np.float32)
 
 
 def griffin_lim(magnitude: Float32, settings: MelSettings, steps: int = 32, momentum: float = 0.99) -> Float32:
@@ -165,12 +165,12 @@ def griffin_lim(magnitude: Float32, settings: MelSettings, steps: int = 32, mome
     window = hann(settings)
     norm = np.maximum(_overlap_add(np.tile(window * window, (num_frames, 1)), settings.hop), np.float32(1e-3))
     turns = np.random.default_rng(0).random(magnitude.shape, np.float32)
-    phases: Complex = np.exp(np.complex64(2j * np.pi) * turns)
+    phases = np.asarray(np.exp(np.complex64(2j * np.pi) * turns), np.complex64)
     before: Complex | None = None
     for _ in range(steps):
         rebuilt = _transform(_inverse(magnitude * phases, norm, settings), settings)
         pushed = rebuilt if before is None else rebuilt - np.float32(momentum / (1 + momentum)) * before
-        phases = pushed / np.maximum(np.abs(pushed), _TINY)
+        phases = np.asarray(pushed / np.maximum(np.abs(pushed), _TINY), np.complex64)
         before = rebuilt
     left = (settings.window - settings.hop) // 2
     return _inverse(magnitude * phases, norm, settings)[left : left + num_frames * settings.hop]

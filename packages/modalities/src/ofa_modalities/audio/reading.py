@@ -28,7 +28,8 @@ def is_audio(head: bytes) -> bool:
         return True
     if head[:4] in (b"RIFF", b"RF64", b"RIFX"):
         return head[8:12] in (b"WAVE", b"AVI ")
-    return len(head) > 3 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06 != 0
+    # The sync words of MPEG audio frames and of AAC's.
+    return len(head) > 3 and head[0] == 0xFF and (head[1] & 0xF6 == 0xF0 or (head[1] & 0xE0 == 0xE0 and head[1] & 0x06 != 0))
 
 
 def read_audio(

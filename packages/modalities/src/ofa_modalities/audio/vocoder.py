@@ -26,9 +26,10 @@ def load_vocoder(folder: str) -> Any:
     if not (Path(folder) / "config.json").is_file():
         raise ValueError(f"`{folder}` is no folder of a vocoder: it has no config.json")
     try:
-        return SpeechT5HifiGan.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+        vocoder: Any = SpeechT5HifiGan.from_pretrained(folder, local_files_only=True, use_safetensors=True)
     except (OSError, RuntimeError) as error:
         raise ValueError(f"`{folder}` holds no SpeechT5HifiGan: {error}") from error
+    return vocoder.eval()
 
 
 def check_vocoder(folder: str, settings: MelSettings) -> None:

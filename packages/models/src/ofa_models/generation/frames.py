@@ -51,7 +51,7 @@ def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hy
     counts = torch.tensor([len(item) for item in items], device=lanes.device)
     refined = backend.refine_frames(step.adaptor, torch.cat(items), counts)
     if refined is not None:
-        items = list(refined.float().split(counts.tolist()))
+        items = list(torch.split(refined.float(), counts.tolist()))
     return [
         Hypothesis(
             units=item.cpu().numpy(),
