@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from ofa_models.adaptors.image_patch import place_features
+from ofa_models.adaptors.patches import place_features
 from ofa_models.functional import gated_silu, rms_norm, split_heads
 from ofa_models.generalist.rotary import rotation
 

@@ -13,11 +13,11 @@ class TextAdaptorOptions(Options):
     """The text adaptor has nothing to choose: ids are looked up in the shared, tied embedding."""
 
 
-class ImagePatchOptions(Options):
-    """How flattened image patches become tokens."""
+class PatchOptions(Options):
+    """How flattened patches of pictures and clips become tokens."""
 
     octaves: int = Field(default=6, ge=1, le=16)
-    """Octaves of the Fourier features of a patch's centre in [0, 1]²."""
+    """Octaves of the Fourier features of a patch's centre, along each axis in [0, 1]."""
     memory_place: bool = True
     """Add the place once more to the encoder's output, so that cross-attention reads an absolute place."""
 
@@ -29,6 +29,16 @@ class ImagePatchSpec(AdaptorSpec):
         """The grid of patches itself. Raises ValueError where the item is not (rows, columns)."""
         if len(item_shape) != 2:
             raise ValueError(f"an item of the adaptor `{self.name}` is (rows, columns) of patches, not {item_shape}")
+        return TokenLayout(item_shape)
+
+
+class VideoPatchSpec(AdaptorSpec):
+    """One token a patch: an item of (frames, rows, columns) patches is a clip of as many tokens."""
+
+    def layout(self, options: Options, item_shape: tuple[int, ...]) -> TokenLayout:
+        """The grid of patches itself. Raises ValueError where the item is not (frames, rows, columns)."""
+        if len(item_shape) != 3:
+            raise ValueError(f"an item of the adaptor `{self.name}` is (frames, rows, columns) of patches, not {item_shape}")
         return TokenLayout(item_shape)
 
 
@@ -84,6 +94,7 @@ class AudioFramesOptions(Options):
 TEXT = AdaptorSpec(
     name="text",
     summary="Vocabulary ids through the shared embedding, tied to the output.",
+    aliases=("image_vqgan",),
     units="ids",
     options=TextAdaptorOptions,
     implementation="ofa_models.adaptors.text:TextAdaptor",
@@ -94,8 +105,17 @@ IMAGE_PATCH = ImagePatchSpec(
     summary="Flattened patches through one linear map, with Fourier features of their place.",
     aliases=("image_patch_embed",),
     units="floats",
-    options=ImagePatchOptions,
+    options=PatchOptions,
     implementation="ofa_models.adaptors.image_patch:ImagePatchAdaptor",
+)
+
+VIDEO_PATCH = VideoPatchSpec(
+    name="video_patch",
+    summary="Flattened patches of space and time through one linear map, with Fourier features of their place.",
+    aliases=("video_image_sequence",),
+    units="floats",
+    options=PatchOptions,
+    implementation="ofa_models.adaptors.video_patch:VideoPatchAdaptor",
 )
 
 AUDIO_CONV = AudioConvSpec(

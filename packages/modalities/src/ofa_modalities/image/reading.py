@@ -76,14 +76,14 @@ def _upright(image: Image.Image, column: str, max_pixels: int, draft: int | None
             if draft is not None and image.format == "JPEG":
                 image.draft("RGB", (draft, draft))
             image.load()
-            rgb = _to_rgb(ImageOps.exif_transpose(image))
+            rgb = to_rgb(ImageOps.exif_transpose(image))
     except (OSError, ValueError, SyntaxError, TypeError, EOFError, ZeroDivisionError, Image.DecompressionBombError) as error:
         raise SampleError(column, f"not a readable picture: {_reason(error)}") from error
     return rgb, ((height, width) if turned else (width, height))
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: 16 bits and floats are brought to 8, alpha lies on white."""
+def to_rgb(image: Image.Image) -> Image.Image:
+    """A picture of any mode as RGB: 16 bits and floats are brought to 8, alpha lies on white."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I;16"):

@@ -1,0 +1,1 @@
+"""VIDEO: clips, as three-dimensional patches of a few of their frames."""

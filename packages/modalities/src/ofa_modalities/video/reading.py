@@ -1,0 +1,201 @@
+"""A raw value → the frames of it that are needed, RGB, upright and small.
+
+# F frames asked for, n frames given
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ofa_modalities.image.reading import is_picture, read_image
+from ofa_modalities.media import media_source
+from ofa_modalities.processor import SampleError
+from ofa_modalities.video.animated import read_animated
+from ofa_modalities.video.clip import Clip, Frames, Limits, Shrink, Size
+from ofa_modalities.video.container import is_container, read_container
+from ofa_modalities.video.sampling import Times, nearest
+
+_MAX_FRAMES = 1_000_000
+_MAX_FILE_BYTES = 1 << 46
+"""Of a file, which is never read whole; what reading costs is limited by :class:`Limits`."""
+
+
+def read_video(
+    value: object,
+    column: str = "video",
+    *,
+    times: Times,
+    shrink: Shrink,
+    limits: Limits | None = None,
+    frame_rate: float = 25.0,
+    root: Path | None = None,
+    hosts: frozenset[str] = frozenset(),
+) -> Clip:
+    """The frames of a clip that are nearest to the moments asked for.
+
+    value: a file that PyAV or PIL opens, whatever its suffix (as path, ``data:`` URI, URL, base64, bytes or Hugging Face
+    ``{"bytes", "path"}``); a folder of pictures, in the natural order of their names; an array or tensor ``[n, H, W, 3]`` or
+    ``[n, 3, H, W]`` (uint8, or floats in 0 .. 1); a list of pictures, each as :func:`ofa_modalities.read_image` takes it; or
+    anything with ``frames`` and ``fps``, such as :class:`ofa_modalities.video.output.Video` and ``{"frames": …, "fps": …}``.
+    times: moments by the clip's duration. shrink: size of the frames by the original size. frame_rate: of folders, arrays and
+    lists. root and hosts: see :func:`ofa_modalities.media.media_source`.
+    Raises SampleError for what cannot be read or exceeds the limits.
+    """
+    limits = limits or Limits()
+    if value is None:
+        raise SampleError(column, "the video is missing")
+    frames, rate = _frames_and_rate(value)
+    if frames is not None:
+        value, frame_rate = frames, rate or frame_rate
+    source = None if frames is not None else _source(value, column, limits, root, hosts)
+    if isinstance(source, Path) and source.is_dir():
+        return _read_folder(source, column, times, shrink, limits, frame_rate, root)
+    if source is not None:
+        read = read_animated if is_picture(_head(source, column)) else read_container
+        return read(source, column, times=times, shrink=shrink, limits=limits)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        pictures = value
+        return _read_pictures(
+            len(pictures),
+            lambda number: read_image(pictures[number], column, root=root, max_pixels=limits.max_pixels, hosts=hosts)[0],
+            column,
+            times,
+            shrink,
+            limits,
+            frame_rate,
+        )
+    array = _as_frames(value, column, limits)
+    return _read_pictures(
+        len(array), lambda number: read_image(array[number], column)[0], column, times, shrink, limits, frame_rate
+    )
+
+
+def _frames_and_rate(value: object) -> tuple[Any, float | None]:
+    """Frames and rate of a value that has both, or None."""
+    if isinstance(value, Mapping) and "frames" in value and value.keys() <= {"frames", "fps"}:
+        frames, rate = value["frames"], value.get("fps")
+    else:
+        frames, rate = getattr(value, "frames", None), getattr(value, "fps", None)
+    if frames is None:
+        return None, None
+    return frames, float(rate) if isinstance(rate, int | float) and rate > 0 else None
+
+
+def _source(value: object, column: str, limits: Limits, root: Path | None, hosts: frozenset[str]) -> Path | bytes | None:
+    fetched = isinstance(value, str) and value.lstrip()[:8].lower().startswith(("http://", "https://"))
+    return media_source(
+        value,
+        column,
+        root=root,
+        known=lambda head: is_container(head) or is_picture(head),
+        what="video",
+        max_bytes=limits.max_bytes if fetched else _MAX_FILE_BYTES,
+        hosts=hosts,
+        folders=True,
+    )
+
+
+def _head(source: Path | bytes, column: str) -> bytes:
+    if isinstance(source, bytes):
+        return source[:256]
+    try:
+        with source.open("rb") as file:
+            return file.read(256)
+    except OSError as error:
+        raise SampleError(column, f"cannot read `{source}`: {error}") from error
+
+
+def _read_folder(
+    folder: Path, column: str, times: Times, shrink: Shrink, limits: Limits, frame_rate: float, root: Path | None
+) -> Clip:
+    """The pictures of a folder; hidden files are passed over."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_file() and not entry.name.startswith(".")]
+    except OSError as error:
+        raise SampleError(column, f"cannot read `{folder}`: {error}") from error
+    files = [folder / name for name in sorted(names, key=natural_key)]
+    if not files:
+        raise SampleError(column, f"the folder `{folder}` holds no pictures")
+    return _read_pictures(
+        len(files),
+        lambda number: read_image(files[number], column, root=root, max_pixels=limits.max_pixels)[0],
+        column,
+        times,
+        shrink,
+        limits,
+        frame_rate,
+    )
+
+
+def natural_key(name: str) -> tuple[tuple[int, str], ...]:
+    """Orders names as a person would: numbers inside them count as numbers.
+
+    >>> sorted(["f10.png", "f9.png", "F1.png"], key=natural_key)
+    ['F1.png', 'f9.png', 'f10.png']
+    """
+    parts = re.split(r"(\d+)", name.lower())
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
+
+
+def _read_pictures(
+    count: int,
+    picture: Callable[[int], Image.Image],
+    column: str,
+    times: Times,
+    shrink: Shrink,
+    limits: Limits,
+    frame_rate: float,
+) -> Clip:
+    """Frames at a constant rate, of which only the needed ones are made."""
+    if not 0 < count <= _MAX_FRAMES:
+        raise SampleError(column, f"a clip has 1 to {_MAX_FRAMES:,} frames, not {count:,}")
+    duration = count / frame_rate
+    if duration > limits.max_duration_s:
+        raise SampleError(column, f"the clip lasts {duration:,.0f} s, more than {limits.max_duration_s:,.0f} s")
+    asked = np.asarray(times(duration), np.float64)
+    picks = nearest(np.arange(count) / frame_rate, asked).tolist()
+    found: dict[int, Frames] = {}
+    original: Size | None = None
+    size: Size | None = None
+    for number in dict.fromkeys(picks):
+        image = picture(number)
+        original = original or image.size
+        size = size or shrink(*original)
+        found[number] = np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0), np.uint8)
+    assert original is not None
+    return Clip(
+        frames=np.stack([found[number] for number in picks]),
+        asked_s=asked,
+        times_s=np.array(picks) / frame_rate,
+        size_px=original,
+        duration_s=duration,
+        num_decoded=len(found),
+    )
+
+
+def _as_frames(value: object, column: str, limits: Limits) -> NDArray[Any]:
+    """An array or tensor as ``[n, H, W, C]`` or ``[n, C, H, W]`` or ``[n, H, W]``, not copied where it need not be."""
+    tensor: Any = value
+    if hasattr(tensor, "detach") and hasattr(tensor, "cpu"):
+        tensor = tensor.detach().cpu()
+        value = tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
+    if not isinstance(value, np.ndarray):
+        kind = type(value).__name__
+        raise SampleError(column, f"a video is a path, a folder, bytes, an array or a list of pictures, not {kind}")
+    if value.ndim not in (3, 4) or 0 in value.shape:
+        raise SampleError(column, f"a video is [frames, H, W, 3] or [frames, 3, H, W], not {list(value.shape)}")
+    if value.nbytes > limits.max_bytes:
+        raise SampleError(column, f"the video has {value.nbytes:,} bytes; at most {limits.max_bytes:,} are taken")
+    height, width = value.shape[1:3]
+    if height * width > limits.max_pixels:
+        raise SampleError(column, f"the video is {width} × {height} pixels, more than {limits.max_pixels} in all")
+    return value
