@@ -1,0 +1,1 @@
+"""MOTION: how a skeleton moves, as root velocity and 6-D rotations."""
