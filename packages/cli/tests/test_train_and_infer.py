@@ -65,6 +65,22 @@ def test_json_holds_all_candidates_with_their_probabilities(ofa, trained, pictur
 
 
 @pytest.mark.slow
+def test_the_likeliest_of_a_closed_set_are_shown_with_their_probabilities(ofa, trained, pictures):
+    answer = ofa("infer", str(trained), LABEL, "--img", str(pictures / "0.png"), "--top", "5")
+    lines = [line.split("\t") for line in answer.out.splitlines()]
+    assert lines[0][1] == "red"
+    assert {label for _, label in lines} == set(COLOURS)
+    chances = [float(chance) for chance, _ in lines]
+    assert chances == sorted(chances, reverse=True)
+    assert sum(chances) == pytest.approx(1, abs=0.001)
+    rows = ofa("infer", str(trained), LABEL, "--data", str(pictures / "my.csv"), "--top", "1").out.splitlines()
+    assert [line.split("\t")[2] for line in rows[:3]] == ["red", "green", "blue"]
+    refused = ofa("infer", str(trained), LABEL, "--img", str(pictures / "0.png"), "--top", "2", "--sample")
+    assert refused.code == 2
+    assert "leave one of them out" in refused.err
+
+
+@pytest.mark.slow
 def test_candidates_from_a_file_narrow_the_answer(ofa, trained, pictures, tmp_path):
     (tmp_path / "two.txt").write_text("green\nblue\n", encoding="utf-8")
     arguments = ("infer", str(trained), LABEL, "--img", str(pictures / "0.png"), "--candidates", str(tmp_path / "two.txt"))

@@ -98,6 +98,15 @@ def value_text(value: object) -> str:
     return str(value)
 
 
+def top_lines(output: Output, k: int) -> list[str]:
+    """The likeliest answers of the closed set with their probabilities, one a line. Raises UserError where there is none."""
+    try:
+        candidates = output.top(k)
+    except (AttributeError, ValueError) as error:
+        raise UserError(f"--top {k}: {error}") from error
+    return [f"{candidate.probability:.4f}\t{value_text(candidate.value)}" for candidate in candidates]
+
+
 def answer_json(output: Output, address: str = "") -> dict[str, Any]:
     """Everything about an answer, for a program."""
     found: dict[str, Any] = json.loads(output.to_json())

@@ -43,6 +43,9 @@ def infer(
         float | None, typer.Option(metavar="N", min=0, help="How strongly a motion follows its source; 1: as trained.")
     ] = None,
     num_return: Annotated[int | None, typer.Option("--return", metavar="N", min=1, help="Answers of a row (--json).")] = None,
+    top: Annotated[
+        int | None, typer.Option("--top", metavar="K", min=1, help="The K likeliest of a closed set, with their probabilities.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of --sample.")] = None,
     save: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Write the answer: a file by its suffix, or a folder.")
@@ -63,6 +66,8 @@ def infer(
 
     from ofa_cli.asking import asked_columns, read_candidates, read_columns, require_columns, save_answers
 
+    if top is not None and sample:
+        raise UserError("--top shows the likeliest answers, --sample draws one: leave one of them out")
     if instruction.startswith("--"):
         raise UserError(f"`{instruction}` stands where the instruction belongs: ofa infer CHECKPOINT INSTRUCTION --NAME VALUE …")
     session = Session.from_pretrained(find_checkpoint(checkpoint), hosts=hosts or ())
@@ -79,15 +84,15 @@ def infer(
         max_length=max_length,
         length=length,
         guidance=guidance,
-        num_return=num_return,
+        num_return=max(filter(None, (num_return, top)), default=None),
         seed=seed,
     )
     if data is None:
         require_columns(values, columns)
         answers = {"answer": session(instruction, values, candidates=closed, generation=options)}
-        _print_answer(answers["answer"], as_json=as_json)
+        _print_answer(answers["answer"], as_json=as_json, top=top)
     else:
-        answers = _print_answers(_rows(session, instruction, data, values, closed, options), as_json=as_json)
+        answers = _print_answers(_rows(session, instruction, data, values, closed, options), as_json=as_json, top=top)
         if not answers:
             raise UserError(f"no row of {data} could be answered")
     if save is not None:
@@ -103,18 +108,20 @@ def _generation(session: Session, **given: object) -> GenerationOptions:
     return GenerationOptions.model_validate(own | {key: value for key, value in given.items() if value is not None})
 
 
-def _print_answer(output: Output, *, as_json: bool) -> None:
-    from ofa_cli.asking import answer_json, answer_text
+def _print_answer(output: Output, *, as_json: bool, top: int | None = None) -> None:
+    from ofa_cli.asking import answer_json, answer_text, top_lines
 
     if as_json:
         print_json(answer_json(output))
+    elif top is not None:
+        typer.echo("\n".join(top_lines(output, top)))
     else:
         typer.echo(answer_text(output))
 
 
-def _print_answers(rows: Iterable[tuple[str, Output | str]], *, as_json: bool) -> dict[str, Output]:
+def _print_answers(rows: Iterable[tuple[str, Output | str]], *, as_json: bool, top: int | None = None) -> dict[str, Output]:
     """Print the answers of a file's rows as they come (JSON: at the end), warn of the others; the answers by row number."""
-    from ofa_cli.asking import answer_json, answer_text
+    from ofa_cli.asking import answer_json, answer_text, top_lines
 
     answers: dict[str, Output] = {}
     found = []
@@ -125,6 +132,8 @@ def _print_answers(rows: Iterable[tuple[str, Output | str]], *, as_json: bool) -
         answers[f"{number:05}"] = answer
         if as_json:
             found.append(answer_json(answer, address))
+        elif top is not None:
+            typer.echo("\n".join(f"{address}\t{line}" for line in top_lines(answer, top)))
         else:
             typer.echo(f"{address}\t{answer_text(answer)}")
     if as_json:
