@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,11 @@ def bins(slot: int) -> TokenStep:
     return TokenStep(slot=slot, begin=7, rule=TokenRule(blocks=("bin",), length=4), allowed=BINS, max_length=256)
 
 
+def grid(slot: int, *shape: int) -> TokenStep:
+    rule = TokenRule(blocks=("bin",), length=math.prod(shape), shape=shape)
+    return TokenStep(slot=slot, begin=8, rule=rule, allowed=BINS, max_length=256)
+
+
 def closed(slot: int) -> TokenStep:
     tree = PrefixTree.build(CANDIDATES)
     return TokenStep(slot=slot, begin=BEGIN, rule=TokenRule(blocks=("text",), tree=tree), allowed=TEXT, max_length=256)
@@ -61,12 +68,20 @@ def transcript(
     Returns embedded tokens, coordinates, (position, allowed ids, label) and (position, frame, stop).
     """
     embedded: list[Tensor] = []
+    places: list[tuple[int, ...]] = []
     labels: list[tuple[int, list[int], int]] = []
     frames: list[tuple[int, np.ndarray, float]] = []
     numbers = repeat_numbers(steps)
 
-    def put(ids: list[int]) -> None:
+    def stand(shape: tuple[int, ...]) -> None:
+        start = max(map(max, places), default=-1) + 1
+        cells = product(*map(range, shape))
+        filled = [(*(0,) * (3 - len(cell)), *cell) if len(shape) > 1 else cell * 3 for cell in cells]
+        places.extend(tuple(start + part for part in cell) for cell in filled)
+
+    def put(ids: list[int], shape: tuple[int, ...] | None = None) -> None:
         embedded.extend(backend.embed_ids(torch.tensor(ids, dtype=torch.int64)))
+        stand(shape or (len(ids),))
 
     def walk(inside: tuple[Step, ...], path: tuple[int, ...]) -> None:
         for step in inside:
@@ -86,7 +101,7 @@ def transcript(
                             node = tree.path(best.candidate)[place]
                             allowed = [int(tree.token[child]) for child in tree.children(node)]
                         labels.append((len(embedded) + place, allowed, token))
-                    put([step.begin, *(units[:-1] if step.rule.length else units)])
+                    put([step.begin, *(units[:-1] if step.rule.length else units)], step.rule.shape)
                 case FrameStep():
                     best = answer.slots[step.slot, path][0]
                     for place, frame in enumerate(best.units):
@@ -94,6 +109,7 @@ def transcript(
                     embedded.append(backend.begin_vector(step.adaptor))
                     if len(best.units) > 1:
                         embedded.extend(backend.embed_frames(step.adaptor, torch.from_numpy(best.units[:-1])))
+                    stand((len(best.units),))
                 case RepeatStep(body=body):
                     count = answer.counts[numbers[id(step)], path]
                     for item in range(count + 1):
@@ -103,13 +119,12 @@ def transcript(
                             walk(body, (*path, item))
 
     walk(steps, ())
-    coordinates = torch.arange(len(embedded))[:, None].expand(-1, 3)
-    return torch.stack(embedded), coordinates, labels, frames
+    return torch.stack(embedded), torch.tensor(places), labels, frames
 
 
 MIXED: tuple[Step, ...] = (
-    FixedStep(ids=(20, 21)), text(0), ForcedStep(slot=1), bins(2), closed(3), FixedStep(ids=(22,)),
-    RepeatStep(body=(bins(4), FixedStep(ids=(23,)), text(5, 3))),
+    FixedStep(ids=(20, 21)), text(0), ForcedStep(slot=1), bins(2), grid(8, 2, 3), closed(3), FixedStep(ids=(22,)),
+    RepeatStep(body=(bins(4), FixedStep(ids=(23,)), grid(9, 2, 1, 2), text(5, 3))),
     FrameStep(slot=6, adaptor="series", max_frames=5, stop_threshold=0.5), text(7),
 )  # fmt: skip
 
@@ -145,6 +160,23 @@ def test_cached_generation_equals_the_uncached_teacher_forced_decoder(
             assert bool(output.stop_logits[0] >= 0) == bool(stop)
         stops = sum(hypotheses[0].log_probability for (slot, _), hypotheses in answer.slots.items() if slot == 6)
         assert answer.log_probability - stops == pytest.approx(total, abs=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"strategy": "beam", "num_beams": 3}, {"strategy": "sample", "num_return": 3}])
+@torch.no_grad()
+def test_what_a_search_finds_in_a_grid_is_worth_what_the_teacher_forced_decoder_says(
+    make_backend: Any, make_memory: Any, options: dict[str, Any]
+) -> None:
+    steps: tuple[Step, ...] = (text(0), grid(1, 2, 3), FixedStep(ids=(20,)), grid(2, 2, 2, 1), bins(3))
+    backend, memory = make_backend(seed=5), make_memory([3, 2])
+    for answer, source in zip(run(backend, memory, steps, **options), rows_of(memory), strict=True):
+        embedded, coordinates, labels, _ = transcript(backend, steps, answer, {})
+        hidden = backend.decode_dense(embedded, coordinates, source)
+        scores = [
+            float((hidden[place] @ backend.token_weight()[allowed].T).log_softmax(-1)[allowed.index(label)])
+            for place, allowed, label in labels
+        ]
+        assert answer.log_probability == pytest.approx(sum(scores), abs=1e-6)
 
 
 def test_what_else_is_in_the_batch_does_not_matter(make_backend: Any, make_memory: Any) -> None:

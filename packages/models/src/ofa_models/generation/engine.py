@@ -174,6 +174,8 @@ class _Walk:
 
     def _tokens(self, step: TokenStep, rows: Sequence[int], path: Path) -> None:
         for lane in self.lanes.primary(rows):
+            if step.rule.shape is not None:
+                self.lanes.open_grid(lane, step.rule.shape)
             self.lanes.append(lane, [step.begin])
         answers = answer_tokens(self.lanes, rows, step, self.controls.end, self.options, self.draws)
         for row, hypotheses in zip(rows, answers, strict=True):

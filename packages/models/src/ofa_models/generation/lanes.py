@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -31,11 +32,21 @@ class _Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class _Grid:
+    """The grid that the next tokens of a lane fill: where it starts, its shape, and how many of its places are taken."""
+
+    start: int
+    shape: tuple[int, ...]
+    taken: int
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
-    """A place to come back to: written tokens and next coordinate of every lane, nothing pending."""
+    """A place to come back to: written tokens, next coordinate and open grid of every lane, nothing pending."""
 
     lengths: Tensor
     next_place: tuple[int, ...]
+    grids: tuple[_Grid | None, ...]
 
 
 class Lanes:
@@ -51,6 +62,7 @@ class Lanes:
         num_lanes = self.num_rows * copies
         self.next_place = [0] * num_lanes
         self._written = [0] * num_lanes
+        self._grids: list[_Grid | None] = [None] * num_lanes
         self._pending = [_Pending([], [], []) for _ in range(num_lanes)]
 
     def primary(self, rows: Iterable[int]) -> list[int]:
@@ -62,13 +74,30 @@ class Lanes:
         return self.capacity - self._written[lane] - len(self._pending[lane].ids)
 
     def append(self, lane: int, ids: Iterable[int]) -> None:
-        """Put ids at the end of a lane, one coordinate further each."""
-        pending, place = self._pending[lane], self.next_place[lane]
+        """Put ids at the end of a lane: in its open grid while it has places, else one coordinate further each."""
+        pending = self._pending[lane]
         for token in ids:
             pending.ids.append(int(token))
-            pending.places.append((place, place, place))
-            place += 1
-        self.next_place[lane] = place
+            pending.places.append(self._take_place(lane))
+
+    def _take_place(self, lane: int) -> tuple[int, int, int]:
+        grid = self._grids[lane]
+        if grid is None:
+            place = self.next_place[lane]
+            self.next_place[lane] = place + 1
+            return place, place, place
+        places = _places(grid.shape)
+        first, second, third = places[grid.taken]
+        done = grid.taken + 1 == len(places)
+        self._grids[lane] = None if done else _Grid(grid.start, grid.shape, grid.taken + 1)
+        return grid.start + first, grid.start + second, grid.start + third
+
+    def open_grid(self, lane: int, shape: tuple[int, ...]) -> None:
+        """The next ``prod(shape)`` tokens of a lane stand as the cells of a grid, row-major, as in a segment of that layout."""
+        assert self._grids[lane] is None, "the grid before is not filled"
+        start = self.next_place[lane]
+        self._grids[lane] = _Grid(start, shape, 0)
+        self.next_place[lane] = start + max(shape)
 
     def append_embedded(self, lane: int, embedded: Tensor) -> None:
         """Put embedded tokens ``[K, D]`` at the end of a lane, one coordinate further each."""
@@ -117,7 +146,7 @@ class Lanes:
 
     def mark(self) -> Mark:
         """Where every lane stands; tokens pending in lanes that were not flushed are not part of it."""
-        return Mark(self.state.lengths.clone(), tuple(self.next_place))
+        return Mark(self.state.lengths.clone(), tuple(self.next_place), tuple(self._grids))
 
     def back_to(self, mark: Mark, rows: Iterable[int]) -> None:
         """Forget what the lanes of ``rows`` have had since ``mark``."""
@@ -125,6 +154,7 @@ class Lanes:
         for lane in self.lanes_of(rows):
             lengths[lane] = self._written[lane] = before[lane]
             self.next_place[lane] = mark.next_place[lane]
+            self._grids[lane] = mark.grids[lane]
             self._pending[lane] = _Pending([], [], [])
         self.state.truncate(lengths)
 
@@ -142,12 +172,18 @@ class Lanes:
             order[lane] = origin
         self.next_place = [self.next_place[origin] for origin in order]
         self._written = [self._written[origin] for origin in order]
+        self._grids = [self._grids[origin] for origin in order]
         self._pending = [self._pending[lane] if lane == origin else _Pending([], [], []) for lane, origin in enumerate(order)]
         self.state.reorder(torch.tensor(order, device=self.device))
 
     def spread(self, rows: Sequence[int]) -> None:
         """Every lane of ``rows`` becomes a copy of its row's primary."""
         self.reorder({lane: lane // self.copies * self.copies for lane in self.lanes_of(rows)})
+
+
+@lru_cache(maxsize=64)
+def _places(shape: tuple[int, ...]) -> tuple[tuple[int, int, int], ...]:
+    return tuple((first, second, third) for first, second, third in item_places(shape).tolist())
 
 
 def item_places(shape: tuple[int, ...]) -> NDArray[np.int64]:
