@@ -1,4 +1,4 @@
-"""What a model will see of a row: segments, tokens, labels, lengths; pictures rebuilt from their patches."""
+"""What a model will see of a row: segments, tokens, labels, lengths; pictures and clips rebuilt from their patches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ofa_modalities.image.encoding import patches_to_image
+from ofa_modalities.processor import DecodeContext
 from ofa_modalities.segment import EncodedSegment, Example
 from ofa_trainer.mixture import Draw
 from ofa_trainer.preparing import Prepared
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NO_LABEL = "·"
+_SEEN = frozenset({"IMAGE", "VIDEO"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +110,6 @@ def _segment(prepared: Prepared, side: str, segment: EncodedSegment) -> SeenSegm
     slot = prepared.encoder.slots[segment.slot].slot if segment.slot >= 0 else None
     ids = segment.units.dtype.kind == "i"
     tokens = tuple(spell(int(unit)) for unit in segment.units) if ids else ()
-    picture = None
-    if slot is not None and slot.modality == "IMAGE" and not ids and len(segment.shape) == 2:
-        picture = patches_to_image(segment.units, segment.shape)
     return SeenSegment(
         side=side,
         kind=slot.modality if slot is not None else "words",
@@ -121,8 +119,23 @@ def _segment(prepared: Prepared, side: str, segment: EncodedSegment) -> SeenSegm
         units="ids" if ids else f"{segment.units.shape[-1]} floats",
         tokens=tokens,
         labels=_labels(segment, spell),
-        picture=picture,
+        picture=_picture(prepared, segment) if slot is not None and slot.modality in _SEEN else None,
     )
+
+
+def _picture(prepared: Prepared, segment: EncodedSegment) -> Image | None:
+    """The picture that is read, or that the labels stand for; of a clip its frames side by side. None for anything else."""
+    from PIL import Image as library
+
+    processor = prepared.encoder.processor(segment.slot)
+    value: Any = None
+    if segment.labels is not None:
+        value = processor.decode(segment.labels, DecodeContext())
+    elif segment.units.dtype.kind != "i":
+        value = processor.show(segment.units, segment.shape)
+    if hasattr(value, "sheet"):
+        value = value.sheet()
+    return value if isinstance(value, library.Image) else None
 
 
 def _labels(segment: EncodedSegment, spell: Callable[[int], str]) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ import numpy as np
 from ofa_modalities.struct.output import Sql, Table
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from ofa_modalities.audio.output import Audio
+    from ofa_modalities.video.output import Video
     from PIL import Image
 
 _Struct = TypeVar("_Struct", Sql, Table)
@@ -159,6 +162,13 @@ class Output(Mapping[str, object]):
         return picture
 
     @property
+    def video(self) -> Video:
+        """The only clip."""
+        value: Any = self._single("video", lambda slot: slot.modality == "VIDEO").value
+        clip: Video = value
+        return clip
+
+    @property
     def table(self) -> Table:
         """The only table."""
         return self._struct("table", Table)
@@ -172,6 +182,23 @@ class Output(Mapping[str, object]):
         value = self._single(name, lambda slot: isinstance(slot.value, kind)).value
         assert isinstance(value, kind)
         return value
+
+    @property
+    def audio(self) -> Audio:
+        """The only sound."""
+        value: Any = self._single("audio", lambda slot: slot.modality == "AUDIO").value
+        audio: Audio = value
+        return audio
+
+    @property
+    def waveform(self) -> NDArray[np.float32]:
+        """The samples of the only sound, ``[n]`` in -1 .. 1, at ``.audio.sample_rate_hz``."""
+        return self.audio.waveform
+
+    @property
+    def mel(self) -> NDArray[np.float32]:
+        """The log-mel frames of the only sound, ``[T, M]``."""
+        return self.audio.mel
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
