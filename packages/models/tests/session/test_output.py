@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,25 @@ def test_the_closed_set_is_what_label_and_candidates_mean() -> None:
     assert output.probability == pytest.approx(np.exp(-0.1))
     with pytest.raises(AttributeError, match="2 fit"):
         _ = output.text
+
+
+def test_sound_and_phones_have_shorthands(tmp_path: Path) -> None:
+    audio = SimpleNamespace(
+        waveform=np.zeros(800, np.float32),
+        mel=np.zeros((8, 20), np.float32),
+        save=lambda path: path.write_bytes(b"sound"),
+        to_plain=lambda: "data:audio/wav;base64,AAAA",
+    )
+    output = Output((slot("wav", "AUDIO", audio), slot("said", "PHONE", "HH AH0 L OW1")), log_probability=-1.0)
+    assert output.audio is audio
+    assert output.waveform is audio.waveform
+    assert output.mel is audio.mel
+    assert output.text == "HH AH0 L OW1"
+    assert output.save(tmp_path / "x.wav").read_bytes() == b"sound"
+    answer = json.loads(output.to_json())["answer"]
+    assert answer == {"wav": "data:audio/wav;base64,AAAA", "said": "HH AH0 L OW1"}
+    with pytest.raises(AttributeError, match=r"`.audio` .* none fits"):
+        _ = Output((slot("cap", "TEXT", "a cat"),), log_probability=0.0).waveform
 
 
 def test_a_repeat_is_a_list() -> None:
