@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from ofa_instruction import InstructionPlan, TaskPlan
     from ofa_models.session import Output
 
-_PLACEHOLDERS = {"IMAGE": "photo.jpg", "TEXT": "'some words'", "BOX": "10,10,60,60"}
+_PLACEHOLDERS = {
+    "AUDIO": "voice.wav",
+    "BOX": "10,10,60,60",
+    "IMAGE": "photo.jpg",
+    "PHONE": "'some words'",
+    "TEXT": "'some words'",
+}
 
 
 def asked_columns(plan: InstructionPlan) -> list[str]:

@@ -37,7 +37,7 @@ def to_fixed_scale(mel: Float32) -> Float32:
 def from_fixed_scale(values: Float32) -> Float32:
     """The way back, within what a log-mel can be; what is no number is silence."""
     mel = np.nan_to_num(values * np.float32(SPREAD) + np.float32(MIDDLE), nan=FLOOR, posinf=CEILING, neginf=FLOOR)
-    return np.clip(mel, FLOOR, CEILING).astype(np.float32)
+    return np.asarray(np.clip(mel, FLOOR, CEILING), np.float32)
 
 
 def normalize_utterance(mel: Float32) -> Float32:

@@ -83,7 +83,7 @@ class Audio:
     def __repr__(self) -> str:
         return f"Audio({self.duration_s:.2f} s, {self.sample_rate_hz} Hz, {self.settings.num_mels} mel bands)"
 
-    def picture(self, height: int = 160) -> Image.Image:
+    def sheet(self, height: int = 160) -> Image.Image:
         """The log-mel frames as a picture: time to the right, high bands above, bright is loud."""
         mel = self.mel
         low, high = float(mel.min(initial=CEILING)), float(mel.max(initial=FLOOR))
@@ -99,7 +99,7 @@ class Audio:
         path = Path(path)
         suffix = path.suffix.lower()
         if suffix in _PICTURES:
-            self.picture().save(path)
+            self.sheet().save(path)
         elif suffix in _SOUNDS:
             path.write_bytes(self._encoded(suffix))
         else:
