@@ -36,6 +36,7 @@ TEXT = ModalitySpec(
 TEXT_PROCESSOR = ProcessorSpec(
     name="text",
     summary="Byte-level BPE trained on the run's own texts, or any tokenizer directory.",
+    aliases=("text_phone",),
     modalities=("TEXT",),
     options=TextOptions,
     implementation="ofa_modalities.text.processor:TextProcessor",
