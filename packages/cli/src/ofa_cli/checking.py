@@ -149,6 +149,7 @@ def _check_task(report: CheckReport, name: str, values: object, profile: Backend
     text = report.attempt((*path, "preset"), lambda: _instruction(task))
     plan = report.attempt((*path, "instruction"), lambda: _compile(name, text, task, profile)) if text and profile else None
     _check_metrics(report, path, task.metrics or (), plan)
+    _check_transforms(report, path, task, plan)
     rows: dict[str, int] = {}
     for split in ("train", "valid", "test"):
         if split not in bad and (source := _open(report, path, split, getattr(task, split), base)) is not None:
@@ -209,6 +210,16 @@ def _check_metrics(report: CheckReport, path: tuple[str, ...], named: Sequence[N
 
     for number, item in enumerate(named):
         report.attempt((*path, "metrics", number), lambda item=item: look_up(item))  # type: ignore[misc]
+
+
+def _check_transforms(report: CheckReport, path: tuple[str, ...], task: TaskFilePlan, plan: TaskPlan | None) -> None:
+    """Whether each transform reaches the columns it must."""
+    from ofa_trainer.row_transforms.columns import reach_of
+
+    if plan is None:
+        return
+    for number, transform in enumerate(task.transforms):
+        report.attempt((*path, "transforms", number), lambda transform=transform: reach_of(transform, plan))  # type: ignore[misc]
 
 
 def _open(report: CheckReport, path: tuple[str, ...], split: str, value: object, base: Path) -> Source | None:

@@ -11,6 +11,7 @@ from ofa_modalities.processor import DecodeContext
 from ofa_modalities.segment import EncodedSegment, Example
 from ofa_trainer.mixture import Draw
 from ofa_trainer.preparing import Prepared
+from ofa_trainer.row_transforms.applying import row_changes
 from ofa_trainer.workers import BadRow, RowReader
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NO_LABEL = "·"
-_SEEN = frozenset({"IMAGE", "VIDEO"})
+_SEEN = frozenset({"AUDIO", "IMAGE", "VIDEO"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,9 @@ def explain_rows(prepared: Prepared, count: int, *, seed: int = 0) -> Iterator[S
         encoder=prepared.encoder,
         names=tuple(task.name for task in prepared.tasks),
         sources=sources,  # type: ignore[arg-type]
-        transforms=tuple(task.transform for task in prepared.tasks),
+        transforms=tuple(
+            row_changes(task, plan, prepared.encoder.hosts) for task, plan in zip(prepared.tasks, prepared.plans, strict=True)
+        ),
         split="train",
         seed=seed,
     )
@@ -124,13 +127,16 @@ def _segment(prepared: Prepared, side: str, segment: EncodedSegment) -> SeenSegm
 
 
 def _picture(prepared: Prepared, segment: EncodedSegment) -> Image | None:
-    """The picture that is read, or that the labels stand for; of a clip its frames side by side. None for anything else."""
+    """The picture that is read or that is to be answered; of a clip its frames side by side, of sound its bands over time. None
+    for anything else."""
     from PIL import Image as library
 
     processor = prepared.encoder.processor(segment.slot)
     value: Any = None
     if segment.labels is not None:
         value = processor.decode(segment.labels, DecodeContext())
+    elif segment.frames is not None:
+        value = processor.decode(segment.frames, DecodeContext())
     elif segment.units.dtype.kind != "i":
         value = processor.show(segment.units, segment.shape)
     if hasattr(value, "sheet"):

@@ -2,7 +2,7 @@
 
 1  Task(name, instruction, train=rows)            task.py, presets.py, sources/
 2  prepare: compile, vocabulary, closed sets      preparing.py
-3  which row comes next                           mixture.py, stream.py, workers.py
+3  which row comes next                           mixture.py, stream.py, workers.py, row_transforms/
 4  one step                                       step.py, criteria/, optimizers.py, schedule.py
 5  the run                                        loop.py, trainer.py, checkpointing.py, reporting/
 6  how good it is                                 evaluation.py, metrics/
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ofa_trainer.loop import Interrupted, NonFiniteLoss
     from ofa_trainer.presets import preset, preset_names
     from ofa_trainer.reporting import Event, JsonLinesReporter, ProgressReporter, Reporter
+    from ofa_trainer.row_transforms.plans import Crop, Mirror
     from ofa_trainer.run_file import RunFileError, load_run, tasks_of_run
     from ofa_trainer.source import Source
     from ofa_trainer.sources.common import DataError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Criterion": "criterion",
     "CriterionContext": "criterion",
+    "Crop": "row_transforms.plans",
     "DataError": "sources.common",
     "Evaluation": "evaluation",
     "Event": "reporting",
@@ -42,6 +44,7 @@ _HOMES = {
     "LossInputs": "criterion",
     "LossTerms": "criterion",
     "MetricResult": "evaluation",
+    "Mirror": "row_transforms.plans",
     "NonFiniteLoss": "loop",
     "ProgressReporter": "reporting",
     "Reporter": "reporting",
@@ -64,6 +67,7 @@ _HOMES = {
 __all__ = [
     "Criterion",
     "CriterionContext",
+    "Crop",
     "DataError",
     "EvaluatePlan",
     "Evaluation",
@@ -73,6 +77,7 @@ __all__ = [
     "LossInputs",
     "LossTerms",
     "MetricResult",
+    "Mirror",
     "NonFiniteLoss",
     "ProgressReporter",
     "Reporter",

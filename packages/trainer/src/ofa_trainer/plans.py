@@ -12,6 +12,8 @@ from ofa_instruction.plans import Plan
 from ofa_models.plans import AttentionKind, GenerationOptions, ModelPlan, Precision, resolve_architecture
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
+from ofa_trainer.row_transforms.plans import RowTransformPlan
+
 ScheduleKind = Literal["warmup-stable-decay", "cosine", "linear", "constant"]
 MixtureKind = Literal["rows", "temperature", "round_robin"]
 
@@ -137,6 +139,8 @@ class TaskFilePlan(Plan):
     metrics: tuple[NamedOptions, ...] | None = None
     criteria: dict[str, tuple[NamedOptions, ...]] = Field(default_factory=dict)
     """By target column: losses in place of the modality's own."""
+    transforms: tuple[RowTransformPlan, ...] = ()
+    """Changes of training rows that reach several columns at once, in order: ``crop``, ``{mirror: {sides: none}}``."""
     weight: float | None = Field(default=None, gt=0)
     """Its part in the mixture, relative to the other tasks; all tasks have one or none has."""
     loss_weight: float | None = Field(default=None, gt=0)

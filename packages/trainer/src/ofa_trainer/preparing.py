@@ -27,6 +27,7 @@ from ofa_models.plans import ModelPlan, Precision
 
 from ofa_trainer.mixture import Mixture
 from ofa_trainer.plans import TrainerOptions
+from ofa_trainer.row_transforms.columns import reach_of
 from ofa_trainer.source import Source
 from ofa_trainer.sources.common import DataError
 from ofa_trainer.sources.views import column_of
@@ -77,6 +78,8 @@ def prepare(
     for task, plan in zip(tasks, plans, strict=True):
         for metric in task.metrics or ():
             check_metric(metric, plan, catalog)
+        for transform in task.transforms:
+            reach_of(transform, plan)
     for task, plan in zip(tasks, plans, strict=True):
         check_columns(task, plan)
     sets = {
@@ -356,6 +359,7 @@ def _train_plan(
                 share=share,
                 loss_share=loss_share,
                 metrics=task.metrics,
+                transforms=task.transforms,
             )
         )
     return TrainPlan(

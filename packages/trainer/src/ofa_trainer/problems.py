@@ -125,6 +125,8 @@ def _below(annotation: Any, part: str | int) -> list[Any]:
     """Types that lie under a key of a type."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = annotation.model_fields.get(str(part))
+        if field is None and (tag := annotation.model_fields.get("kind")) is not None and tag.default == part:
+            return [annotation]  # a named choice with its options below it
         return [] if field is None else _branches(field.annotation)
     origin = get_origin(annotation)
     if origin is dict and isinstance(part, str):

@@ -158,6 +158,7 @@ def task_of_plan(name: str, plan: TaskFilePlan, base: FilePath | None = None) ->
         metrics=metrics,
         weight=plan.weight,
         loss_weight=plan.loss_weight,
+        transforms=plan.transforms,
         criteria=criterion_choices(plan.criteria),
         columns=plan.columns,
         base=base,

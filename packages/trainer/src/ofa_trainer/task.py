@@ -25,6 +25,7 @@ from ofa_trainer.sources.opening import open_source
 if TYPE_CHECKING:
     from ofa_instruction import BackendSpec, TaskPlan
 
+    from ofa_trainer.row_transforms.plans import Crop, Mirror
     from ofa_trainer.workers import RowTransform
 
 DataSplit = Literal["train", "valid", "test"]
@@ -41,6 +42,8 @@ class Task:
     weight: its part in the mixture; None: by rows. All tasks of a run have one or none has.
     loss_weight: λ of its losses relative to the other tasks; None: its share of the mixture. All have one or none has.
     transform: changes a training row before it is encoded: ``(row, rng) -> row``.
+    transforms: :class:`Crop` and :class:`Mirror`, in order, behind ``transform``: a picture of a training row changes together
+        with its boxes and texts.
     criteria: by target column, losses in place of the modality's own.
     columns: column of the instruction → column of the data, where they differ.
     base: where relative paths start.
@@ -59,6 +62,7 @@ class Task:
         weight: float | None = None,
         loss_weight: float | None = None,
         transform: RowTransform | None = None,
+        transforms: Sequence[Crop | Mirror] = (),
         criteria: Mapping[str, Sequence[CriterionChoice]] | None = None,
         columns: Mapping[str, str] | None = None,
         base: str | Path | None = None,
@@ -73,6 +77,7 @@ class Task:
         self.closed_sets = {key: tuple(values) for key, values in (closed_sets or {}).items()}
         self.metrics = None if metrics is None else tuple(metrics)
         self.weight, self.loss_weight, self.transform = weight, loss_weight, transform
+        self.transforms = tuple(transforms)
         self.criteria = dict(criteria or {})
         self.columns = dict(columns or {})
         self.base = Path(base) if base is not None else None

@@ -10,6 +10,7 @@ from ofa_models.plans import ModelPlan
 from pydantic import Field
 
 from ofa_trainer.plans import NamedOptions, TrainerOptions
+from ofa_trainer.row_transforms.plans import RowTransformPlan
 
 
 class DataPlan(Plan):
@@ -31,6 +32,7 @@ class TaskRunPlan(Plan):
     loss_share: float
     """λ of its losses; over all tasks they add up to 1."""
     metrics: tuple[NamedOptions, ...] | None = None
+    transforms: tuple[RowTransformPlan, ...] = ()
 
 
 class TrainPlan(Plan):

@@ -33,6 +33,7 @@ from ofa_trainer.plans import EvaluatePlan, TrainerOptions
 from ofa_trainer.preparing import Prepared, prepare, training_rows
 from ofa_trainer.reporting.events import Figure, Fitting, Reporter, Reporters
 from ofa_trainer.reporting.json_lines import JsonLinesReporter
+from ofa_trainer.row_transforms.applying import row_changes
 from ofa_trainer.run import Run, reproducible
 from ofa_trainer.step import StepLoss
 from ofa_trainer.stream import RowStream
@@ -263,7 +264,9 @@ def row_stream(prepared: Prepared, options: TrainerOptions) -> RowStream:
         encoder=prepared.encoder,
         names=prepared.mixture.names,
         sources=tuple(training_rows(task) for task in prepared.tasks),
-        transforms=tuple(task.transform for task in prepared.tasks),
+        transforms=tuple(
+            row_changes(task, plan, frozenset(options.hosts)) for task, plan in zip(prepared.tasks, prepared.plans, strict=True)
+        ),
         split="train",
         seed=options.seed,
     )
@@ -324,6 +327,8 @@ def check_same_run(saved: TrainPlan, now: TrainPlan) -> None:
             differences.append(f"task {task.plan.name}: its instruction, options or closed sets")
         if before_task.train != task.train:
             differences.append(f"task {task.plan.name}: its training rows ({before_task.train.rows} then, {task.train.rows} now)")
+        if before_task.transforms != task.transforms:
+            differences.append(f"task {task.plan.name}: its transforms")
         if before_task.share != task.share:
             differences.append(f"task {task.plan.name}: its share of the mixture")
         if before_task.loss_share != task.loss_share:

@@ -1,0 +1,115 @@
+"""Mirrors and words: what is exchanged, and what must be said before anything is mirrored."""
+
+from __future__ import annotations
+
+import doctest
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ofa_instruction import compile, default_catalog
+from ofa_trainer import Crop, Mirror
+from ofa_trainer.row_transforms import plans, words
+from ofa_trainer.row_transforms.applying import RowChanges
+from ofa_trainer.row_transforms.columns import reach_of
+from ofa_trainer.row_transforms.words import WordSwap
+from PIL import Image
+from pydantic import ValidationError
+
+SWAP = {"left": "right", "west": "east", "left-handed": "right-handed"}
+
+
+def reach(plan: Crop | Mirror, instruction: str) -> Any:
+    catalog = default_catalog()
+    return reach_of(plan, compile(instruction, catalog, catalog.backend("generalist").spec, name="task"))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Left, RIGHT and left", "Right, LEFT and right"),
+        ("leftover bright", "leftover bright"),
+        ("the left-handed man", "the right-handed man"),
+        ("WEST of the West wing", "EAST of the East wing"),
+        ("", ""),
+    ],
+)
+def test_words_are_exchanged_and_keep_their_case(text: str, wanted: str) -> None:
+    assert WordSwap(SWAP)(text) == wanted
+    assert WordSwap(SWAP)(wanted) == text
+
+
+@given(st.lists(st.sampled_from(["left", "Right", "WEST", "east", "wing", ",", "éleft"]), max_size=8).map(" ".join))
+def test_exchanging_twice_changes_nothing(text: str) -> None:
+    swap = WordSwap(SWAP)
+    assert swap(swap(text)) == text
+
+
+def test_the_texts_of_a_row_follow_its_picture() -> None:
+    plan = Mirror(swap={"left": "right"}, probability=1)
+    instruction = "[IMAGE:img] [TEXT:question] -> ([BOX:box] [TEXT:names])* [CATEGORY:side]"
+    change = RowChanges(reaches=(reach(plan, instruction),))
+    row = {
+        "img": Image.new("RGB", (10, 10)),
+        "question": "What is on the LEFT?",
+        "box": [[0, 0, 4, 4]],
+        "names": ["left shoe"],
+        "side": "left",
+        "note": "left as it is",
+    }
+    changed = change(row, np.random.default_rng(0))
+    assert changed["question"] == "What is on the RIGHT?"
+    assert changed["names"] == ["right shoe"]
+    assert changed["side"] == "right"
+    assert changed["note"] == "left as it is"
+    assert changed["box"] == [[6, 0, 10, 4]]
+    some = RowChanges(reaches=(reach(Mirror(swap={"left": "right"}, texts=("side",), probability=1), instruction),))
+    assert some(row, np.random.default_rng(0))["question"] == row["question"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"a mirrored picture exchanges left and right: say `sides: none` .* or give the words to\s+exchange"),
+        ({"sides": "none", "swap": {"left": "right"}}, "leave one of them out"),
+        ({"swap": {"left": "left"}}, "`left` is not"),
+        ({"swap": {"left": "right", "Right": "east"}}, "each in one pair"),
+        ({"swap": {"": "right"}}, "different words"),
+        ({"sides": "some"}, "none"),
+    ],
+)
+def test_a_mirror_must_know_about_sides(options: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Mirror(**options)
+
+
+@pytest.mark.parametrize(
+    ("plan", "instruction", "message"),
+    [
+        (Mirror(sides="none"), "[TEXT:a] -> [TEXT:b]", "`mirror` changes pictures, and the instruction has none"),
+        (Crop(), "[TEXT:a] -> [TEXT:b]", "`crop` changes pictures"),
+        (Crop(), "[IMAGE:a] [IMAGE:b] -> [TEXT:c]", "there are `a`, `b`; say which with `image`"),
+        (Crop(image="c"), "[IMAGE:a] -> [TEXT:c]", "`crop` names `c`, and the columns with pictures are `a`"),
+        (Mirror(swap=SWAP), "[IMAGE:a] what is left of it? -> [TEXT:b]", "the instruction itself says `left`"),
+        (Mirror(swap=SWAP), "[IMAGE:a] -> ([TEXT:b] to the West)*", "the instruction itself says `West`"),
+        (Mirror(swap=SWAP, texts=("z",)), "[IMAGE:a] -> [TEXT:b]", "names `z`, and the columns with texts are `b`"),
+        (Mirror(swap=SWAP), "[IMAGE:a] [STRUCT:t] -> [TEXT:b]", r"does not reach \[STRUCT:t\]; name the columns"),
+    ],
+)
+def test_a_transform_that_does_not_fit_is_refused_before_training(plan: Any, instruction: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        reach(plan, instruction)
+
+
+def test_alternatives_are_seen_together() -> None:
+    text = "[IMAGE:img] where is [TEXT:a] ? -> [BOX:box] ||| find [TEXT:b] in [IMAGE:img] : -> [BOX:box]"
+    found = reach(Mirror(swap=SWAP), text)
+    assert found.texts == ("a", "b")
+    assert [(picture.image, picture.boxes) for picture in found.pictures] == [("img", ("box",))]
+
+
+@pytest.mark.parametrize("module", [plans, words])
+def test_examples_in_docstrings_run(module: Any) -> None:
+    assert doctest.testmod(module).failed == 0
