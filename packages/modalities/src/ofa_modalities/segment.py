@@ -62,7 +62,8 @@ class Example:
     """One row, encoded.
 
     task: index into the encoder's task names. alternative: which of its instructions was used.
-    referred: by slot index, the items that other slots refer to, without their units (sizes for the way back).
+    referred: by slot index, the items that other slots refer to (sizes for the way back); with their units only where some are
+        given to the answer.
     forced: by slot index, the items of ``no_loss`` target slots: what generation writes by itself.
     causal: whether a token of the target side sees those before it alone; False for an answer by diffusion.
     """

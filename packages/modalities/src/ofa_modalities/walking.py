@@ -71,7 +71,7 @@ class Walk:
         return tuple(source), tuple(target)
 
     def referred(self) -> dict[int, tuple[Item, ...]]:
-        """Items that others refer to, by slot index, without units."""
+        """Items that others refer to, by slot index; with units only where some are given to the answer (``known``)."""
         if not self._program.referred:
             return {}
         return self._gather(self._program.referred, keep_units=False)
@@ -86,7 +86,8 @@ class Walk:
         found: dict[int, list[Item]] = {}
         for (index, _), item in sorted(self._items.items(), key=lambda pair: pair[0]):
             if index in indices:
-                kept = item if keep_units else replace(item, units=_NO_IDS, inputs=None, weights=None)
+                keeps = keep_units or item.known is not None
+                kept = item if keeps else replace(item, units=_NO_IDS, inputs=None, weights=None)
                 found.setdefault(index, []).append(kept)
         return {index: tuple(items) for index, items in found.items()}
 

@@ -20,6 +20,7 @@ from ofa_modalities.struct.output import Sql, Table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from ofa_modalities.audio.output import Audio
+    from ofa_modalities.motion.output import Motion
     from ofa_modalities.video.output import Video
     from PIL import Image
 
@@ -167,6 +168,13 @@ class Output(Mapping[str, object]):
         value: Any = self._single("video", lambda slot: slot.modality == "VIDEO").value
         clip: Video = value
         return clip
+
+    @property
+    def motion(self) -> Motion:
+        """The only motion."""
+        value: Any = self._single("motion", lambda slot: slot.modality == "MOTION").value
+        motion: Motion = value
+        return motion
 
     @property
     def table(self) -> Table:

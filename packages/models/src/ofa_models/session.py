@@ -29,6 +29,7 @@ from ofa_modalities.segment import Example
 from ofa_models._output import Candidate, Output, OutputSlot
 from ofa_models._resolving import Candidates, Resolved, Resolver, SessionError
 from ofa_models.checkpoint import Checkpoint, load_checkpoint
+from ofa_models.generation.diffusion import answer_by_diffusion, answer_size, diffusion_step
 from ofa_models.generation.engine import generate, longest_target, num_copies
 from ofa_models.generation.planning import controls_of, forced_of, plan_steps
 from ofa_models.generation.steps import Hypothesis, RepeatStep, RowAnswer, Step, repeat_numbers
@@ -219,7 +220,7 @@ class Session:
         model.eval()
         outputs: list[Output | None] = [None] * len(examples)
         try:
-            for chunk in self._chunks(examples, steps, options):
+            for chunk in self._chunks(resolved, examples, steps, options):
                 answers = self._generate(resolved, [examples[number] for number in chunk], steps, options)
                 for number, answer in zip(chunk, answers, strict=True):
                     row = rows[number] if rows is not None else {}
@@ -244,20 +245,26 @@ class Session:
         )
         return tuple(next(slot.candidates for slot in output.slots if slot.column == column))
 
-    def _chunks(self, examples: Sequence[Example], steps: tuple[Step, ...], options: GenerationOptions) -> Iterator[list[int]]:
+    def _chunks(
+        self, resolved: Resolved, examples: Sequence[Example], steps: tuple[Step, ...], options: GenerationOptions
+    ) -> Iterator[list[int]]:
         """Numbers of examples that are answered together: of like length, within the budgets."""
-        longest = max(1, longest_target(steps, (), options.max_items))
-        most_rows = max(1, _CACHE_TOKENS // (num_copies(options) * min(longest, 4096)))
-        order = sorted(range(len(examples)), key=lambda number: examples[number].num_source_tokens)
+        by_diffusion = diffusion_step(steps)
+        if by_diffusion is not None:
+            sizes = [answer_size(by_diffusion, resolved.program, example, options) for example in examples]
+            most_rows = max(1, len(examples))
+        else:
+            sizes = [example.num_source_tokens for example in examples]
+            longest = max(1, longest_target(steps, (), options.max_items))
+            most_rows = max(1, _CACHE_TOKENS // (num_copies(options) * min(longest, 4096)))
         chunk: list[int] = []
         used = 0
-        for number in order:
-            size = examples[number].num_source_tokens
-            if chunk and (used + size > self.batch_tokens or len(chunk) == most_rows):
+        for number in sorted(range(len(examples)), key=sizes.__getitem__):
+            if chunk and (used + sizes[number] > self.batch_tokens or len(chunk) == most_rows):
                 yield chunk
                 chunk, used = [], 0
             chunk.append(number)
-            used += size
+            used += sizes[number]
         if chunk:
             yield chunk
 
@@ -266,6 +273,12 @@ class Session:
         self, resolved: Resolved, examples: Sequence[Example], steps: tuple[Step, ...], options: GenerationOptions
     ) -> list[RowAnswer]:
         backend = as_backend(self.checkpoint.model)
+        row_keys = [_row_key(example) for example in examples]
+        by_diffusion = diffusion_step(steps)
+        if by_diffusion is not None:
+            return answer_by_diffusion(
+                backend, resolved.encoder, resolved.program, by_diffusion, examples, options=options, row_keys=row_keys
+            )
         device = backend.token_weight().device
         memory = backend.encode(resolved.encoder.pack(examples).to(device))
         return generate(
@@ -275,7 +288,7 @@ class Session:
             controls=controls_of(resolved.encoder),
             options=options,
             forced=[forced_of(resolved.program, example) for example in examples],
-            row_keys=[_row_key(example) for example in examples],
+            row_keys=row_keys,
         )
 
 

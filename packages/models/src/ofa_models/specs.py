@@ -91,6 +91,26 @@ class AudioFramesOptions(Options):
     """Share of their channels that is dropped in training."""
 
 
+class MotionAdaptorOptions(Options):
+    """How frames of a motion become tokens."""
+
+    octaves: int = Field(default=6, ge=1, le=16)
+    """Octaves of the Fourier features of a frame's time in its motion, in [0, 1]."""
+
+
+class NoiseOptions(Options):
+    """The noise of a diffusion; options of every adaptor that answers by it derive from these."""
+
+    beta_schedule: Literal["squaredcos_cap_v2", "linear", "scaled_linear"] = "squaredcos_cap_v2"
+    """How fast noise covers the units (Nichol and Dhariwal 2021, arXiv 2102.09672, figure 5)."""
+    noise_levels: int = Field(default=1000, ge=2, le=10_000)
+    """Levels of noise that are told apart."""
+
+
+class MotionDiffusionOptions(NoiseOptions, MotionAdaptorOptions):
+    """How noisy frames of a motion become tokens."""
+
+
 TEXT = AdaptorSpec(
     name="text",
     summary="Vocabulary ids through the shared embedding, tied to the output.",
@@ -134,6 +154,23 @@ AUDIO_FRAMES = AdaptorSpec(
     units="floats",
     options=AudioFramesOptions,
     implementation="ofa_models.adaptors.audio:AudioFramesAdaptor",
+)
+
+MOTION = AdaptorSpec(
+    name="motion",
+    summary="Frames of a motion through one linear map, with Fourier features of their time; one token a frame.",
+    units="floats",
+    options=MotionAdaptorOptions,
+    implementation="ofa_models.adaptors.motion:MotionAdaptor",
+)
+
+MOTION_DIFFUSION = AdaptorSpec(
+    name="motion_diffusion",
+    summary="Noisy frames of a motion and how noisy they are, denoised together; one token a frame.",
+    aliases=("motion_6d",),
+    units="floats",
+    options=MotionDiffusionOptions,
+    implementation="ofa_models.adaptors.motion:MotionDiffusionAdaptor",
 )
 
 GENERALIST = BackendSpec(

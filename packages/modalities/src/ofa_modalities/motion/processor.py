@@ -178,7 +178,7 @@ def known_frames(rule: str, count: int, rng: np.random.Generator) -> NDArray[np.
         case "end":
             return place >= count - n
         case _:
-            return place % n == 0
+            return np.asarray(place % n == 0)
 
 
 def _read(value: object, column: str, options: MotionOptions, root: Path | None, hosts: frozenset[str]) -> Motion:

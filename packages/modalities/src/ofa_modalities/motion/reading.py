@@ -40,7 +40,8 @@ def read_motion(
             return motion_from_arrays(value, up=up, max_numbers=max_numbers)
         source = media_source(value, column, root=root, known=_is_motion, what="motion", max_bytes=max_bytes, hosts=hosts)
         if source is None:
-            what = type(value).__name__ if not isinstance(value, Mapping) else f"a mapping of {', '.join(map(str, value))}"
+            keys = ", ".join(map(str, value)) if isinstance(value, Mapping) else ""
+            what = f"a mapping of {keys}" if keys else type(value).__name__
             raise SampleError(column, f"a motion is a BVH or npz file, arrays by name or a Motion, not {what[:80]}")
         return _read_file(source, column, up, max_bytes, max_numbers)
     except (BvhError, ArraysError) as error:
@@ -50,18 +51,17 @@ def read_motion(
 
 
 def _read_file(source: Path | bytes, column: str, up: Up, max_bytes: int, max_numbers: int) -> Motion:
-    if isinstance(source, Path):
-        try:
-            source = source.read_bytes()
-        except OSError as error:
-            raise SampleError(column, f"cannot read `{source}`: {error}") from error
-    if len(source) > max_bytes:
-        raise SampleError(column, f"the motion has {len(source):,} bytes; at most {max_bytes:,} are read")
-    if is_npz(source):
-        return read_npz(source, up=up, max_numbers=max_numbers)
-    if is_bvh(source):
-        return read_bvh(source, up=up, max_numbers=max_numbers)
-    raise SampleError(column, f"not a readable motion: neither BVH nor npz; it begins with {source[:16]!r}")
+    try:
+        content = source.read_bytes() if isinstance(source, Path) else source
+    except OSError as error:
+        raise SampleError(column, f"cannot read `{source!s}`: {error}") from error
+    if len(content) > max_bytes:
+        raise SampleError(column, f"the motion has {len(content):,} bytes; at most {max_bytes:,} are read")
+    if is_npz(content):
+        return read_npz(content, up=up, max_numbers=max_numbers)
+    if is_bvh(content):
+        return read_bvh(content, up=up, max_numbers=max_numbers)
+    raise SampleError(column, f"not a readable motion: neither BVH nor npz; it begins with {content[:16]!r}")
 
 
 def _is_motion(head: bytes) -> bool:

@@ -153,7 +153,7 @@ def headings(rotations: ArrayLike, up: int) -> Float64:
 
 
 def _dot(first: Float64, second: Float64) -> Float64:
-    return np.sum(first * second, axis=-1, keepdims=True)
+    return np.asarray(np.sum(first * second, axis=-1, keepdims=True))
 
 
 def _unit(vectors: Float64, fallback: Float64) -> Float64:

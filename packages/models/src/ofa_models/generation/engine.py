@@ -23,6 +23,7 @@ from ofa_models.generation.lanes import Lanes
 from ofa_models.generation.scores import Draws, choose
 from ofa_models.generation.steps import (
     Controls,
+    DiffusionStep,
     FixedStep,
     ForcedStep,
     FrameStep,
@@ -72,6 +73,8 @@ def longest_target(steps: Sequence[Step], forced: Sequence[Forced], max_items: i
                 total += 1 + _most_inputs(step)
             case FrameStep():
                 total += step.max_frames
+            case DiffusionStep():
+                raise ValueError("an answer by diffusion has no cache: see generation/diffusion.py")
             case RepeatStep():
                 given = [count for row in forced if (count := _forced_items(step, row, ())) is not None]
                 items = max(given) if given else max_items
@@ -163,6 +166,8 @@ class _Walk:
                 case FrameStep():
                     for row, hypothesis in zip(rows, answer_frames(self.lanes, rows, step), strict=True):
                         self.slots[row][step.slot, path] = (hypothesis,)
+                case DiffusionStep():
+                    raise ValueError("an answer by diffusion is not walked: see generation/diffusion.py")
                 case RepeatStep():
                     self._repeat(step, rows, path, reserve + self._least(steps[number + 1 :]))
                 case _:

@@ -111,6 +111,10 @@ class Draws:
         key = np.array([(seed + 0x9E3779B97F4A7C15 * copy) & mask, row_key & mask], np.uint64)
         self._generator = np.random.Generator(np.random.Philox(key=key))
 
+    def normal(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Standard normal numbers of that shape."""
+        return self._generator.standard_normal(shape, np.float32)
+
     def pick(self, probabilities: NDArray[np.float64]) -> int:
         """Draw an index by inverting the cumulative sum of ``probabilities [A]``."""
         total = np.cumsum(probabilities)

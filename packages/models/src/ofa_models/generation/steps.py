@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from ofa_modalities.processor import TokenRule
 
+from ofa_models.specs import NoiseOptions
+
 Path: TypeAlias = tuple[int, ...]
 """Where an item stands: its number in each enclosing repeat, outermost first; () outside of repeats."""
 
@@ -58,13 +60,28 @@ class FrameStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiffusionStep:
+    """A slot answered by float rows that are denoised together: the only slot of its target side.
+
+    length: as asked for; None: it follows from the row. noise: what the model was trained against.
+    """
+
+    slot: int
+    adaptor: str
+    num_steps: int
+    guidance: float
+    length: int | None
+    noise: NoiseOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepeatStep:
     """Items of ``body``, each behind a choice of ``<next>`` or ``<end>``; with a forced slot inside, as many as it has."""
 
     body: tuple[Step, ...]
 
 
-Step: TypeAlias = FixedStep | ForcedStep | TokenStep | FrameStep | RepeatStep
+Step: TypeAlias = FixedStep | ForcedStep | TokenStep | FrameStep | DiffusionStep | RepeatStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

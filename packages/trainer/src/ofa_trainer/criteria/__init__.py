@@ -7,4 +7,5 @@ criteria/
   soft_bins.py       box bins whose neighbours share the weight
   patch_cover.py     dense: does the box cover this patch of its image?
   frames.py          float rows: l1 or l2, and a stop
+  diffusion.py       float rows that are denoised together
 """

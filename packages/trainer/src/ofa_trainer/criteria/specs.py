@@ -45,6 +45,13 @@ class FramesOptions(CriterionOptions):
     """Factor of the stop's binary cross entropy beside the distance."""
 
 
+class DiffusionOptions(CriterionOptions):
+    """Options of ``diffusion``."""
+
+    velocity_weight: float = Field(default=1.0, ge=0)
+    """Factor of the squared distance of the steps between neighbouring rows beside that of the rows."""
+
+
 CROSS_ENTROPY = CriterionSpec(
     name="cross_entropy",
     summary="Cross entropy of the next id; exact over the candidates where the slot has a closed set.",
@@ -71,4 +78,12 @@ FRAMES = CriterionSpec(
     implementation="ofa_trainer.criteria.frames:Frames",
 )
 
-CRITERIA = (CROSS_ENTROPY, SOFT_BINS, PATCH_COVER, FRAMES)
+DIFFUSION = CriterionSpec(
+    name="diffusion",
+    summary="Squared distance of the clean rows predicted through the noise, and of the steps between them.",
+    aliases=("diffusion_criterion",),
+    options=DiffusionOptions,
+    implementation="ofa_trainer.criteria.diffusion:Diffusion",
+)
+
+CRITERIA = (CROSS_ENTROPY, SOFT_BINS, PATCH_COVER, FRAMES, DIFFUSION)
