@@ -1,8 +1,12 @@
 """Every task of the demo has a baseline, figures and cards, on rows of the starter pack."""
 
+from pathlib import Path
+
 import pytest
-from ofa_trainer.demo.judging import AnsweredRow, judge, shown_rows
+from ofa_trainer.demo.cards import shown_rows
+from ofa_trainer.demo.judging import AnsweredRow, judge
 from ofa_trainer.demo.recipe import DEMO_TASKS, SHOWN_ROWS, DemoTask
+from ofa_trainer.demo.showing import Showing
 from ofa_trainer.metrics.infilling import MASK
 from ofa_trainer.metrics.metric import Judged
 from ofa_trainer.starter import STARTER_TASKS, starter_source
@@ -43,9 +47,9 @@ def test_no_answer_scores_zero(task: DemoTask) -> None:
 
 
 @pytest.mark.parametrize("task", DEMO_TASKS, ids=lambda task: task.name)
-def test_cards_show_the_first_rows_with_their_pictures(task: DemoTask) -> None:
+def test_cards_show_the_first_rows_with_their_pictures(task: DemoTask, tmp_path: Path) -> None:
     rows = answered(task, right=True)
-    cards, pictures = shown_rows(task, rows)
+    cards, pictures = shown_rows(task, rows, Showing(tmp_path))
     assert [card.address for card in cards] == [row.address for row in rows[:SHOWN_ROWS]]
     assert {card.picture for card in cards if card.picture} == set(pictures)
     assert bool(pictures) == ("img" in rows[0].row)

@@ -21,20 +21,26 @@ def demo(
     ] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="So many steps instead of minutes.")] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of weights, rows and scenes.")] = 0,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Fifteen tasks over all nine modalities, in twenty minutes, instead of six.")
+    ] = False,
 ) -> None:
-    """Train one model on six tasks of the starter pack, judge it on held-out rows, and draw a page of its answers.
+    """Train one model on tasks of the starter pack, judge it on held-out rows, and draw a page of its answers.
 
-    Image classification, captioning, VQA, visual grounding, summarisation and text infilling, in minutes on two cores.
+    Image classification, captioning, VQA, visual grounding, summarisation and text infilling, in minutes on two cores; with
+    --all also speech, phones, motion, video, tables and pictures, read and answered.
 
     [bold]Example[/bold]  ofa demo --output demo --minutes 5
+
+    [bold]Example[/bold]  ofa demo --all --output demo-all
     """
-    from ofa_trainer.demo import recipe
+    from ofa_trainer.demo.plan import EVERYTHING, SIX
     from ofa_trainer.demo.report import more_figures
     from ofa_trainer.demo.run import CHECKPOINT, run_demo
     from ofa_trainer.reporting import ProgressReporter
 
-    budget = recipe.TRAINING_MINUTES if minutes is None else minutes
-    result = run_demo(output, minutes=budget, steps=steps, seed=seed, reporters=(ProgressReporter(stderr()),))
+    plan = EVERYTHING if everything else SIX
+    result = run_demo(output, plan=plan, minutes=minutes, steps=steps, seed=seed, reporters=(ProgressReporter(stderr()),))
     console = stdout()
     console.print(_figures(result))
     for task in result.tasks:

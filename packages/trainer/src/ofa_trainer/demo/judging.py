@@ -13,12 +13,9 @@ from PIL import Image
 
 from ofa_trainer.demo import baselines, recipe
 from ofa_trainer.demo.recipe import DemoTask
-from ofa_trainer.demo.results import Answer, Box, Figure, TaskFigures
-from ofa_trainer.metrics.boxes import row_ious
-from ofa_trainer.metrics.infilling import masked_words, restored_words
+from ofa_trainer.demo.results import Box, Figure, TaskFigures
 from ofa_trainer.metrics.metric import Judged, Scores
-from ofa_trainer.metrics.specs import EXACT_MATCH, IOU, METRICS, RougeOptions
-from ofa_trainer.metrics.text import rouge_l
+from ofa_trainer.metrics.specs import EXACT_MATCH, IOU, METRICS
 from ofa_trainer.source import Source
 
 _METRICS: Mapping[str, MetricSpec] = {spec.name: spec for spec in METRICS}
@@ -49,10 +46,24 @@ def score(metric: str, rows: Sequence[Judged]) -> Scores:
     return scores
 
 
-def judge(task: DemoTask, train: Source, rows: Sequence[AnsweredRow], split: str) -> TaskFigures:
-    """The task's metric with its interval, its baseline, and what else is worth a line."""
+AsAnswer = Callable[[Mapping[str, object]], object]
+"""A training row → what a perfect answer to it would be, in the form that answers have (a sound, a picture, a motion)."""
+
+
+def judge(
+    task: DemoTask, train: Source, rows: Sequence[AnsweredRow], split: str, as_answer: AsAnswer | None = None
+) -> TaskFigures:
+    """The task's metric with its interval, its baseline, and what else is worth a line.
+
+    ``as_answer`` makes baselines of answers that are no words.
+    """
     judged = [row.judged for row in rows]
-    first, *others = _BASELINES[task.name](train, rows)
+    baseline = _BASELINES.get(task.name)
+    if baseline is not None:
+        first, *others = baseline(train, rows)
+    else:
+        assert as_answer is not None, f"the task `{task.name}` has no baseline"
+        first, others = _best_training_answer(task, train, rows, as_answer), []
     scores, metric = score(task.metrics[0], judged), task.metrics[0]
     low, value, high = scores.interval()
     against = _answering(judged, first.answers)
@@ -75,6 +86,7 @@ def judge(task: DemoTask, train: Source, rows: Sequence[AnsweredRow], split: str
         baseline_name=first.name,
         baseline=score(metric, against).value,
         more=tuple(more),
+        higher_is_better=_METRICS[metric].higher_is_better,
     )
 
 
@@ -120,8 +132,8 @@ def _majority_by_kind(train: Source, rows: Sequence[AnsweredRow]) -> list[Baseli
 
 def _constant_box(train: Source, rows: Sequence[AnsweredRow]) -> list[Baseline]:
     seen = training_rows(train)
-    boxes = [box for row in seen if (box := _box(row["region"])) is not None]
-    box = baselines.best_constant_box(boxes, size_px=_picture(seen[0]).size)
+    boxes = [box for row in seen if (box := box_of(row["region"])) is not None]
+    box = baselines.best_constant_box(boxes, size_px=picture_of(seen[0]).size)
     return [Baseline(name="best constant box", answers=[box] * len(rows))]
 
 
@@ -132,6 +144,20 @@ def _summaries(train: Source, rows: Sequence[AnsweredRow]) -> list[Baseline]:
         Baseline(name="most frequent words", answers=[words] * len(rows)),
         Baseline(name=f"first {recipe.LEAD_WORDS} words of the text", answers=copies),
     ]
+
+
+def _best_training_answer(
+    task: DemoTask, train: Source, rows: Sequence[AnsweredRow], as_answer: AsAnswer, candidates: int = 8, judges: int = 24
+) -> Baseline:
+    """Of a few training rows, the one whose answer, given always, scores best on other training rows."""
+    seen = training_rows(train, candidates + judges)
+    references = [Judged(answer=None, reference=row[task.target]) for row in seen[candidates:]]
+    sign = 1 if _METRICS[task.metrics[0]].higher_is_better else -1
+    answers = [as_answer(row) for row in seen[:candidates]]
+    best = max(
+        answers, key=lambda answer: sign * score(task.metrics[0], _answering(references, [answer] * len(references))).value
+    )
+    return Baseline(name="best of eight training answers", answers=[best] * len(rows))
 
 
 def _filled_masks(train: Source, rows: Sequence[AnsweredRow]) -> list[Baseline]:
@@ -147,60 +173,24 @@ _BASELINES: Mapping[str, Callable[[Source, Sequence[AnsweredRow]], list[Baseline
     "ground": _constant_box,
     "summary": _summaries,
     "infill": _filled_masks,
+    "speech": _majority("text"),
+    "phones": _majority("phones"),
+    "motion_caption": _majority("cap"),
+    "clip": _majority("label"),
+    "table_qa": _majority("answer"),
+    "sql": _majority("sql"),
 }
 
 
-# Rows that are shown
-
-
-def shown_rows(task: DemoTask, rows: Sequence[AnsweredRow]) -> tuple[list[Answer], dict[str, Image.Image]]:
-    """Cards of the first rows, and their pictures by file name."""
-    cards, pictures = [], {}
-    for number, row in enumerate(rows[: recipe.SHOWN_ROWS]):
-        name = None
-        if "img" in row.row:
-            name = f"pictures/{task.name}-{number}.png"
-            pictures[name] = _picture(row.row)
-        cards.append(_card(task, row, name))
-    return cards, pictures
-
-
-def _card(task: DemoTask, row: AnsweredRow, picture: str | None) -> Answer:
-    judged = row.judged
-    common = Answer(
-        address=row.address,
-        picture=picture,
-        picture_px=_picture(row.row).size if picture else None,
-        answer=str(judged.answer if judged.answer is not None else ""),
-        truth=str(judged.reference),
-    )
-    match task.name:
-        case "ground":
-            box, true_box = _box(judged.answer), _box(judged.reference)
-            iou = float(row_ious([judged])[0])
-            said, truth = (" ".join(f"{edge:.0f}" for edge in found or ()) for found in (box, true_box))
-            changes = {"question": row.row["cap"], "answer": said, "truth": truth, "box": box, "true_box": true_box}
-            return common.model_copy(update=changes | {"right": iou >= 0.5, "note": f"IoU {iou:.2f}"})
-        case "summary":
-            value = rouge_l([judged], RougeOptions()).value
-            return common.model_copy(update={"question": row.row["src"], "note": f"ROUGE-L {value:.2f}"})
-        case "infill":
-            assert judged.shown is not None
-            hidden = masked_words(judged.shown, common.truth)
-            found = len(restored_words(common.answer, common.truth) & set(hidden))
-            return common.model_copy(update={"question": judged.shown, "note": f"{found} of {len(hidden)} masked words"})
-        case _:
-            right = bool(score(EXACT_MATCH.name, [judged]).value)
-            return common.model_copy(update={"question": row.row.get("question"), "right": right})
-
-
-def _picture(row: Mapping[str, object]) -> Image.Image:
+def picture_of(row: Mapping[str, object]) -> Image.Image:
+    """The picture of a row of the starter pack."""
     picture = row["img"]
     assert isinstance(picture, Image.Image), "the starter pack's pictures are PIL images"
     return picture
 
 
-def _box(value: object) -> Box | None:
+def box_of(value: object) -> Box | None:
+    """A box as four numbers; None where it is none."""
     if not isinstance(value, Sequence) or len(value) != 4:
         return None
     x1, y1, x2, y2 = (float(edge) for edge in value)

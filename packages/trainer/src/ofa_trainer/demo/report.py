@@ -4,6 +4,7 @@ demo/
   index.html      figures, training curves, held-out rows with what the model answered
   results.json    the same as data
   pictures/       the rows' pictures, boxes drawn
+  media/          sound, clips and moving skeletons, shown and answered (written by cards.py)
   checkpoint/     the model that answered (written by run.py)
 """
 
@@ -19,6 +20,7 @@ from string import Template
 from PIL import Image, ImageDraw
 
 from ofa_trainer.demo.results import Answer, Box, CurvePoint, DemoResult, TaskFigures
+from ofa_trainer.demo.showing import as_html
 from ofa_trainer.metrics.infilling import MASK, masked_words
 
 TABLE_HEADER = ("task", "metric", "rows", "model [95 %]", "baseline", "learnt")
@@ -110,14 +112,14 @@ def _dashes(start: tuple[float, float], stop: tuple[float, float]) -> list[tuple
 def render_page(result: DemoResult) -> str:
     """The page's HTML."""
     template = Template(files("ofa_trainer.demo").joinpath("page.html").read_text(encoding="utf-8"))
-    number_words = {1: "One task", 6: "Six tasks"}
+    number_words = {1: "One task", 6: "Six tasks", 15: "Fifteen tasks"}
     tasks = number_words.get(len(result.tasks), f"{len(result.tasks)} tasks")
     learnt = sum(task.learnt for task in result.tasks)
     opening = (
         f"<p>A {escape(result.model)} generalist ({result.num_parameters / 1e6:.2f} M parameters) learnt "
         f"{len(result.tasks)} tasks at once in {_duration(result.training_s)}: {result.steps:,} steps, "
         f"{result.tokens_per_s:,.0f} tokens a second. Judging took {_duration(result.evaluation_s)}. "
-        f"{learnt} of {len(result.tasks)} tasks lie above their baseline with their whole interval.</p>"
+        f"{learnt} of {len(result.tasks)} tasks are better than their baseline with their whole interval.</p>"
     )
     closing = (
         f"<p>Rows shown are the first of the {escape(result.split)} split, not chosen by their answers. Seed {result.seed}; "
@@ -141,15 +143,16 @@ def _duration(seconds: float) -> str:
 def _table(tasks: Sequence[TaskFigures]) -> str:
     lines = [
         "<table><thead><tr><th>task</th><th>metric</th><th class=number>rows</th><th class=number>model</th>"
-        "<th><span class=soft>0 to 1, | is the baseline</span></th><th class=number>baseline</th><th>learnt</th></tr></thead>"
+        "<th><span class=soft>from 0, | is the baseline</span></th><th class=number>baseline</th><th>learnt</th></tr></thead>"
         "<tbody>"
     ]
     for task in tasks:
         more = f"<br><span class='soft small'>{escape(more_figures(task))}</span>" if task.more else ""
         verdict = "<span class=yes>yes</span>" if task.learnt else "<span class=no>no</span>"
+        direction = "" if task.higher_is_better else " <span class=soft>less is better</span>"
         lines.append(
             f"<tr><td><a href='#{escape(task.task)}' style='color:inherit'>{escape(task.title)}</a>{more}</td>"
-            f"<td>{escape(task.metric.replace('_', ' '))}</td>"
+            f"<td>{escape(task.metric.replace('_', ' '))}{direction}</td>"
             f"<td class=number>{task.num_rows}</td><td class=number><strong>{task.value:.3f}</strong><br>"
             f"<span class='soft small'>{task.low:.3f} to {task.high:.3f}</span></td><td>{_bar(task)}</td>"
             f"<td class=number>{task.baseline:.3f}<br><span class='soft small'>{escape(task.baseline_name)}</span></td>"
@@ -159,10 +162,11 @@ def _table(tasks: Sequence[TaskFigures]) -> str:
 
 
 def _bar(task: TaskFigures) -> str:
-    """The interval and the baseline on a line from 0 to 1."""
+    """The interval and the baseline on a line from 0 to 1, or to what holds them."""
+    most = max(1.0, 1.1 * max(task.high, task.baseline))
 
     def at(value: float) -> float:
-        return 2 + 140 * min(max(value, 0.0), 1.0)
+        return 2 + 140 * min(max(value / most, 0.0), 1.0)
 
     label = f"{task.value:.3f}, interval {task.low:.3f} to {task.high:.3f}, baseline {task.baseline:.3f}"
     return (
@@ -213,6 +217,8 @@ def _task_section(task: TaskFigures, answers: Sequence[Answer]) -> str:
     boxes = any(answer.true_box is not None for answer in answers)
     key = "<p class='soft small'><span class='key said'></span>answered<span class='key true'></span>true</p>" if boxes else ""
     kind = "rows" if any(answer.picture for answer in answers) else "rows texts"
+    if any(answer.said is not None or answer.shown for answer in answers):
+        kind = "rows media"
     cards = "\n".join(_card(answer) for answer in answers)
     return (
         f"<section id='{escape(task.task)}'><h2>{escape(task.title)}</h2><code class=line>{line}</code>{key}"
@@ -224,12 +230,15 @@ def _card(answer: Answer) -> str:
     parts = []
     if answer.picture is not None:
         parts.append(f"<img src='{escape(answer.picture)}' alt='{escape(answer.question or answer.truth)}' loading=lazy>")
+    parts += [as_html(shown, answer.question or answer.truth) for shown in answer.shown]
     asked = f"<div><dt>shown</dt><dd>{_question(answer.question)}</dd></div>" if answer.question else ""
     state = {True: "note yes", False: "note no", None: "note"}[answer.right]
     note = answer.note or {True: "right", False: "wrong", None: ""}[answer.right]
     said, truth = escape(_clipped(answer.answer)) or "–", escape(answer.truth)
     if answer.question and MASK in answer.question:
         said, truth = _restored(answer)
+    if answer.said is not None and answer.true is not None:
+        said, truth = as_html(answer.said, f"answer: {answer.answer}"), as_html(answer.true, f"truth: {answer.truth}")
     parts.append(
         f"<div class=words><dl>{asked}<div><dt>answer <span class='{state}'>{escape(note)}</span></dt>"
         f"<dd class=said>{said}</dd></div><div><dt>truth</dt><dd>{truth}</dd></div></dl></div>"

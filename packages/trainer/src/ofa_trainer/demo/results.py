@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ofa_instruction.plans import Plan
 from pydantic import Field
 
@@ -34,14 +36,27 @@ class TaskFigures(Plan):
     more: tuple[Figure, ...] = ()
     """Other metrics, other baselines, the metric by kind of question."""
 
+    higher_is_better: bool = True
+
     @property
     def learnt(self) -> bool:
-        """The whole interval lies above the baseline, and there are rows enough to say so."""
-        return self.num_rows >= LEAST_ROWS and self.low > self.baseline
+        """The whole interval lies on the better side of the baseline, and there are rows enough to say so."""
+        better = self.low > self.baseline if self.higher_is_better else self.high < self.baseline
+        return self.num_rows >= LEAST_ROWS and better
 
 
 LEAST_ROWS = 200
 """Held-out rows below which nothing is said to be learnt."""
+
+
+class Shown(Plan):
+    """A value as the page shows it: a ``file`` beside the page, a table, or words."""
+
+    kind: Literal["picture", "sound", "table", "words"]
+    file: str | None = None
+    words: str = ""
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
 
 
 class Answer(Plan):
@@ -62,6 +77,12 @@ class Answer(Plan):
     """How good it is, in a few characters: ``IoU 0.71``."""
     box: Box | None = None
     true_box: Box | None = None
+    shown: tuple[Shown, ...] = ()
+    """What was shown beside ``picture`` and ``question``: sound, clips, tables."""
+    said: Shown | None = None
+    """The answer, where it is no words."""
+    true: Shown | None = None
+    """What was right, where it is no words."""
 
 
 class CurvePoint(Plan):

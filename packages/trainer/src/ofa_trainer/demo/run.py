@@ -1,4 +1,4 @@
-"""The demo, start to end: six tasks, one model, a table and a page.
+"""The demo, start to end: its tasks, one model, a table and a page.
 
 demo_tasks ─▶ Trainer.fit ─▶ save ─▶ answer held-out rows ─▶ judge beside baselines ─▶ page
 """
@@ -6,20 +6,25 @@ demo_tasks ─▶ Trainer.fit ─▶ save ─▶ answer held-out rows ─▶ jud
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from ofa_instruction import walk_slots
 from ofa_models.session import Session
 from ofa_models.zoo import GeneralistModel
 from PIL import Image
 
 from ofa_trainer.checkpointing import MODEL_FILE
 from ofa_trainer.demo import recipe
-from ofa_trainer.demo.judging import AnsweredRow, judge, shown_rows
+from ofa_trainer.demo.cards import shown_rows
+from ofa_trainer.demo.judging import AnsweredRow, judge
+from ofa_trainer.demo.plan import SIX, DemoPlan
 from ofa_trainer.demo.recipe import DemoTask
 from ofa_trainer.demo.report import write_report
 from ofa_trainer.demo.results import Answer, CurvePoint, DemoResult, TaskFigures
+from ofa_trainer.demo.showing import Showing
 from ofa_trainer.metrics.infilling import shown_text
 from ofa_trainer.metrics.metric import Judged
 from ofa_trainer.mixture import row_rng
@@ -58,34 +63,37 @@ class CurveReporter:
 def run_demo(
     output: Path,
     *,
-    minutes: float = recipe.TRAINING_MINUTES,
+    plan: DemoPlan = SIX,
+    minutes: float | None = None,
     steps: int | None = None,
     seed: int = recipe.SEED,
     split: HeldOut = "test",
     rows: int = recipe.EVALUATED_ROWS,
-    size: str = recipe.MODEL_SIZE,
+    size: str | None = None,
     reporters: Sequence[Reporter] = (),
 ) -> DemoResult:
     """Train, save ``output/checkpoint``, judge held-out rows, and write ``output/index.html``.
 
-    minutes: of training. steps: so many instead. split: ``valid`` while choosing, ``test`` once at the end. rows: held-out rows
-    of each task, the first of the split. reporters: told what happens while it trains. An older checkpoint there is replaced;
-    raises ValueError, before training, where ``output/checkpoint`` is something else.
+    minutes: of training; None: the plan's. steps: so many instead. split: ``valid`` while choosing, ``test`` once at the end.
+    rows: held-out rows of each task, the first of the split. reporters: told what happens while it trains. An older checkpoint
+    there is replaced; raises ValueError, before training, where ``output/checkpoint`` is something else.
     """
     checkpoint = output / CHECKPOINT
     if checkpoint.exists() and any(checkpoint.iterdir()) and not (checkpoint / MODEL_FILE).is_file():
         raise ValueError(f"`{checkpoint}` holds something else than a checkpoint: choose another output folder")
     curves = CurveReporter()
-    tasks = demo_tasks(seed)
+    tasks = demo_tasks(seed, plan)
+    size = size or plan.size
     trainer = Trainer(
-        recipe.trainer_options(minutes=minutes, steps=steps, seed=seed),
+        plan.options(minutes=plan.minutes if minutes is None else minutes, steps=steps, seed=seed),
         reporters=(*reporters, curves),
         generation=recipe.GENERATION,
     )
-    trained = trainer.fit(GeneralistModel(size, **recipe.MODEL_OVERRIDES), tasks)
+    trained = trainer.fit(GeneralistModel(size, **plan.overrides), tasks)
     trained.save(checkpoint)
     started = time.perf_counter()
-    figures, answers, pictures = judge_tasks(trained.session(), seed=seed, split=split, rows=rows)
+    showing = Showing(output)
+    figures, answers, pictures = judge_tasks(trained.session(), plan, showing, seed=seed, split=split, rows=rows)
     result = DemoResult(
         model=size,
         num_parameters=sum(parameter.numel() for parameter in trained.model.parameters()),
@@ -97,15 +105,15 @@ def run_demo(
         split=split,
         tasks=tuple(figures),
         answers={task: tuple(cards) for task, cards in answers.items()},
-        curves={task.name: tuple(curves.curves.get(task.name, ())) for task in recipe.DEMO_TASKS},
+        curves={task.name: tuple(curves.curves.get(task.name, ())) for task in plan.tasks},
         checkpoint=CHECKPOINT,
     )
     write_report(result, pictures, output)
     return result
 
 
-def demo_tasks(seed: int = recipe.SEED) -> list[Task]:
-    """The six tasks on the starter pack, without validation during training: the budget is for learning."""
+def demo_tasks(seed: int = recipe.SEED, plan: DemoPlan = SIX) -> list[Task]:
+    """The tasks on the starter pack, without validation during training: the budget is for learning."""
     return [
         Task(
             task.name,
@@ -119,7 +127,7 @@ def demo_tasks(seed: int = recipe.SEED) -> list[Task]:
             weight=task.rows_per_step,
             loss_weight=task.loss_weight,
         )
-        for task in recipe.DEMO_TASKS
+        for task in plan.tasks
     ]
 
 
@@ -136,18 +144,33 @@ def closed_sets(task: str) -> dict[str, tuple[str, ...]]:
 
 
 def judge_tasks(
-    session: Session, *, seed: int, split: HeldOut, rows: int
+    session: Session, plan: DemoPlan, showing: Showing, *, seed: int, split: HeldOut, rows: int
 ) -> tuple[list[TaskFigures], dict[str, list[Answer]], dict[str, Image.Image]]:
     """Figures of all tasks, cards by task, pictures by file name."""
     figures: list[TaskFigures] = []
     cards: dict[str, list[Answer]] = {}
     pictures: dict[str, Image.Image] = {}
-    for task in recipe.DEMO_TASKS:
-        answered = answer_rows(session, task, starter_source(task.name, split), rows)
-        figures.append(judge(task, starter_source(task.name, "train", seed), answered, split))
-        cards[task.name], shown = shown_rows(task, answered)
+    for task in plan.tasks:
+        count = min(rows, plan.rows.get(task.name, rows))
+        answered = answer_rows(session, task, starter_source(task.name, split), count)
+        train = starter_source(task.name, "train", seed)
+        figures.append(judge(task, train, answered, split, partial(as_answer, session, task)))
+        cards[task.name], shown = shown_rows(task, answered, showing)
         pictures |= shown
     return figures, cards, pictures
+
+
+def as_answer(session: Session, task: DemoTask, row: Mapping[str, object]) -> object:
+    """What a perfect answer to a row would be: its reference, encoded and decoded again."""
+    resolved = session.resolve(task.name)
+    example = resolved.encoder.encode(resolved.task, row, split="valid", rng=row_rng(0, task.name, 0, 0))
+    slot = next(slot for slot in walk_slots(resolved.plan.target) if slot.column == task.target)
+    line = resolved.encoder.line(resolved.task, slot)
+    (segment,) = [segment for segment in example.target if segment.slot == line]
+    units = segment.frames if segment.frames is not None else segment.labels
+    assert units is not None, "an answer has labels"
+    rule = resolved.encoder.rule(line)
+    return resolved.encoder.decode(line, units[:-1] if rule is not None and rule.length is None else units, example)
 
 
 def answer_rows(session: Session, task: DemoTask, source: Source, count: int) -> list[AnsweredRow]:
