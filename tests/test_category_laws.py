@@ -36,7 +36,7 @@ def trained() -> Trained:
         for name, text in (("head", HEAD), ("tied", TIED), ("both", BOTH))
     ]
     options: dict[str, Any] = {"batch_tokens": 256, "tokenizer_size": 300, "valid_metrics": False, "precision": "float32"}
-    return Trainer(steps=60, **options).fit("nano", tasks)
+    return Trainer(steps=45, **options).fit("nano", tasks)
 
 
 @pytest.fixture(scope="module")

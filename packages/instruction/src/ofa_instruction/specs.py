@@ -126,6 +126,10 @@ class MetricSpec(PluginSpec):
     """Modalities it can judge; the first metric that lists a modality is its default."""
     higher_is_better: bool = True
 
+    def reads(self, options: Options) -> tuple[str, ...]:
+        """Columns of the row, beside the answer's own, that judging needs."""
+        return ()
+
 
 class SourceSpec(PluginSpec):
     """Reads rows from somewhere; chosen by file suffix or by name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +19,7 @@ from ofa_instruction import Catalog, OFAWarning, PluginChoice, SlotPlan, default
 from ofa_modalities.box.reading import read_box
 from ofa_modalities.processor import SampleError
 from ofa_modalities.segment import Example
-from ofa_models.session import Output, Session
+from ofa_models.session import Session
 
 from ofa_trainer.metrics.infilling import shown_text
 from ofa_trainer.metrics.metric import Judged, Scores
@@ -100,17 +100,21 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
     slots = [slot for slot in walk_slots(resolved.plan.target) if slot.generator is not None]
     metrics = {slot.column: _metrics_of(resolved, slot, task.metrics, catalog) for slot in slots}
     _check_all_used(task, metrics)
+    reads = {column: _reads(named, catalog) for column, named in metrics.items()}
     judged: dict[str, list[Judged]] = {slot.column: [] for slot in slots}
     bad: list[BadRow] = []
     total = len(source) if plan.rows is None else min(plan.rows, len(source))
     for start in range(0, total, plan.batch_rows):
-        rows, examples = _encode(session, task, source, range(start, min(total, start + plan.batch_rows)), plan, bad)
+        indices = range(start, min(total, start + plan.batch_rows))
+        rows, examples = _encode(session, task, source, indices, plan, bad, set().union(*reads.values()))
         root: Path | None = getattr(source, "root", None)
         outputs = session.answer(resolved, examples, generation=plan.generation, rows=rows, root=root)
         for row, example, output in zip(rows, examples, outputs, strict=True):
             for slot in slots:
                 shown = shown_text(resolved.encoder, example, slot.column)
-                judged[slot.column].append(_judged(output, row, slot, shown, root))
+                given = {column: row[column] for column in reads[slot.column]}
+                answer, reference = output[slot.column], row[slot.column]
+                judged[slot.column].append(Judged(answer=answer, reference=reference, shown=shown, root=root, given=given))
     for one in bad:
         logger.warning("evaluation row skipped: %s", one)
     results = {
@@ -139,9 +143,15 @@ def _tell_other_instruction(resolved: Resolved, task: Task, catalog: Catalog) ->
 
 
 def _encode(
-    session: Session, task: Task, source: Source, indices: range, plan: EvaluatePlan, bad: list[BadRow]
+    session: Session,
+    task: Task,
+    source: Source,
+    indices: range,
+    plan: EvaluatePlan,
+    bad: list[BadRow],
+    needed: Collection[str],
 ) -> tuple[list[Mapping[str, object]], list[Example]]:
-    """Rows that can be judged, read and encoded without their answers."""
+    """Rows that can be judged, read and encoded without their answers. needed: columns that metrics read beside them."""
     resolved = session.resolve(task.name)
     targets = [slot.column for slot in walk_slots(resolved.plan.target) if slot.generator is not None]
     rows: list[Mapping[str, object]] = []
@@ -153,6 +163,9 @@ def _encode(
             missing = [column for column in targets if row.get(column) is None]
             if missing:
                 raise SampleError(missing[0], "there is no reference to judge by")
+            missing = [column for column in needed if row.get(column) is None]
+            if missing:
+                raise SampleError(missing[0], "a metric of the task reads this column, and the row has none")
             example = resolved.encoder.encode(
                 resolved.task,
                 row,
@@ -184,8 +197,13 @@ def _repeated(resolved: Resolved, slot: SlotPlan) -> bool:
     return resolved.program.slots[slot.index].depth > 0
 
 
-def _judged(output: Output, row: Mapping[str, object], slot: SlotPlan, shown: str | None, root: Path | None) -> Judged:
-    return Judged(answer=output[slot.column], reference=row[slot.column], shown=shown, root=root)
+def _reads(named: Sequence[tuple[str, dict[str, Any]]], catalog: Catalog) -> tuple[str, ...]:
+    """Columns that the metrics of an answer read beside it."""
+    columns: dict[str, None] = {}
+    for name, options in named:
+        plugin = catalog.metric(name)
+        columns.update(dict.fromkeys(plugin.spec.reads(catalog.options_of(plugin, "ofa.metrics", options))))
+    return tuple(columns)
 
 
 def _metrics_of(

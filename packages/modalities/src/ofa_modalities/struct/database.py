@@ -68,13 +68,19 @@ class Schema:
     tables: tuple[TableSchema, ...] = ()
 
 
+def creates_tables(text: str) -> bool:
+    """Whether a text is SQL that creates a database rather than a path."""
+    return "create table" in " ".join(text.lower().split())
+
+
 @contextmanager
 def open_database(
-    source: str | Path | bytes, *, max_seconds: float = 5.0, max_bytes: int = 10_000_000
+    source: str | Path | bytes | Table, *, max_seconds: float = 5.0, max_bytes: int = 10_000_000
 ) -> Iterator[sqlite3.Connection]:
     """A connection that reads, until ``max_seconds`` are over; no value is larger than ``max_bytes``.
 
-    source: a path, the bytes of a database, or SQL text that creates one (CREATE TABLE, INSERT).
+    source: a path, the bytes of a database, SQL text that creates one (CREATE TABLE, INSERT), or a table, which becomes the
+    only one, named as it is or else ``t``.
     Raises SqlError, also for what goes wrong with the database inside the ``with``.
     """
     ends = time.monotonic() + max_seconds
@@ -100,14 +106,16 @@ def _told(error: BaseException, ends: float, max_seconds: float) -> SqlError:
     return SqlError(str(error))
 
 
-def _connect(source: str | Path | bytes, ends: float, max_bytes: int) -> sqlite3.Connection:
+def _connect(source: str | Path | bytes | Table, ends: float, max_bytes: int) -> sqlite3.Connection:
     if isinstance(source, bytes):
         if not is_database(source[:16]):
             raise SqlError("these bytes are not a SQLite database")
         connection = sqlite3.connect(":memory:")
         # Versions 2 mean a write-ahead log, which lies in a file; in memory there is none.
         connection.deserialize(source[:18] + b"\1\1" + source[20:])
-    elif isinstance(source, str) and "create table" in " ".join(source.lower().split()):
+    elif isinstance(source, Table):
+        connection = _of_table(source, max_bytes)
+    elif isinstance(source, str) and creates_tables(source):
         connection = sqlite3.connect(":memory:")
         connection.execute(f"PRAGMA max_page_count = {max(16, max_bytes // 4096)}")
         _guard(connection, ends, max_bytes, _MAKING)
@@ -128,6 +136,24 @@ def _connect(source: str | Path | bytes, ends: float, max_bytes: int) -> sqlite3
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.text_factory = _text
+    return connection
+
+
+def _of_table(table: Table, max_bytes: int) -> sqlite3.Connection:
+    """A database of one table, in which what looks like a number is one."""
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f"PRAGMA max_page_count = {max(16, max_bytes // 4096)}")
+    names = table.columns or tuple(f"c{number}" for number in range(1, table.width + 1))
+    if not names:
+        connection.close()
+        raise SqlError("the table has no columns")
+    name = quote_name(table.name or "t")
+    try:
+        connection.execute(f"CREATE TABLE {name} ({', '.join(f'{quote_name(column)} NUMERIC' for column in names)})")
+        connection.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(names))})", table.rows)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -159,13 +159,14 @@ class Sql:
 
     def run(
         self,
-        database: str | Path | bytes,
+        database: str | Path | bytes | Table,
         *,
         max_seconds: float = 5.0,
         max_rows: int = 10_000,
         max_bytes: int = 10_000_000,
     ) -> Table:
-        """The answer of a SQLite database: its path, its bytes, or SQL text that creates it.
+        """The answer of a SQLite database: its path, its bytes, or SQL text that creates it; a table is
+        a database of that one (``t`` where it has no name).
 
         The database is opened read-only, and nothing that writes is executed. Raises SqlError for what is no query, for one
         that the database cannot answer, and for one that takes longer than ``max_seconds`` or answers more than so many rows

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from ofa_instruction.plans import SlotPlan
 
-from ofa_modalities.media import media_source
 from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources, SampleError, TokenRule
-from ofa_modalities.struct.database import ColumnSchema, Schema, SqlError, TableSchema, is_database, open_database, read_schema
+from ofa_modalities.struct.database import Schema, SqlError, open_database, read_schema
 from ofa_modalities.struct.encoding import column_types, linearise_within, parse_table
-from ofa_modalities.struct.output import Sql, Table, spell
+from ofa_modalities.struct.finding import find_database, names_columns, spider_schema
+from ofa_modalities.struct.output import Sql, Table
 from ofa_modalities.struct.query import check_query, normalise_query
 from ofa_modalities.struct.reading import TableReader
 from ofa_modalities.struct.schema import SchemaText, match_values
@@ -169,15 +168,9 @@ class DatabaseProcessor(_TextOfStruct):
         self, value: object, question: str | None, context: EncodeContext
     ) -> tuple[Schema, Mapping[tuple[str, str], tuple[str, ...]]]:
         column, options = self.slot.column, self.options
-        name = ""
-        if isinstance(value, Mapping) and not value.keys() <= {"bytes", "path"}:
-            name = spell(str(value.get("db_id") or ""))
-            if value.get("database") is None and value.get("db_path") is None:
-                return self._checked(_spider_schema(value, column, name)), {}
-            value = value["database"] if value.get("database") is not None else value["db_path"]
-        source = self._source(value, context)
-        if isinstance(source, Path):
-            name = name or source.stem
+        if isinstance(value, Mapping) and names_columns(value):
+            return self._checked(spider_schema(value, column)), {}
+        source, name = find_database(value, column, root=context.root, hosts=context.hosts, max_bytes=options.max_bytes)
         try:
             with open_database(source, max_seconds=options.max_seconds, max_bytes=options.max_bytes) as connection:
                 schema = read_schema(connection, name, max_tables=options.max_tables, max_columns=options.max_columns)
@@ -190,30 +183,6 @@ class DatabaseProcessor(_TextOfStruct):
             raise SampleError(column, f"the database cannot be read: {error}") from error
         return schema, values
 
-    def _source(self, value: object, context: EncodeContext) -> str | Path | bytes:
-        column = self.slot.column
-        if isinstance(value, str) and _creates(value):
-            return value
-        source = media_source(
-            value,
-            column,
-            root=context.root,
-            known=is_database,
-            what="database",
-            max_bytes=self.options.max_bytes,
-            hosts=context.hosts,
-        )
-        if source is None:
-            raise SampleError(column, f"a database is a path, bytes or SQL text, not {type(value).__name__}")
-        if isinstance(source, Path) and source.suffix.lower() == ".sql":
-            source = source.read_bytes()
-        if isinstance(source, bytes) and not is_database(source[:16]):
-            text = source.decode("utf-8", "replace")
-            if not _creates(text):
-                raise SampleError(column, "this is neither a SQLite database nor SQL text with CREATE TABLE")
-            return text
-        return source
-
     def _checked(self, schema: Schema) -> Schema:
         total = sum(len(table.columns) for table in schema.tables)
         for count, most, what in (
@@ -223,49 +192,6 @@ class DatabaseProcessor(_TextOfStruct):
             if not 0 < count <= most:
                 raise SampleError(self.slot.column, f"the database has {count:,} {what}; from 1 to max_{what}={most:,} are read")
         return schema
-
-
-def _creates(text: str) -> bool:
-    return "create table" in " ".join(text.lower().split())
-
-
-def _spider_schema(value: Mapping[str, Any], column: str, name: str) -> Schema:
-    """A schema in the columns of the Spider data set: indices of tables and columns, -1 and ``*`` first."""
-    try:
-        tables = list(value["db_table_names"])
-        names = value["db_column_names"]
-        owners, columns = list(names["table_id"]), list(names["column_name"])
-        primary = set(_listed(value.get("db_primary_keys"), "column_id"))
-        foreign = dict(
-            zip(
-                _listed(value.get("db_foreign_keys"), "column_id"),
-                _listed(value.get("db_foreign_keys"), "other_column_id"),
-                strict=True,
-            )
-        )
-        types = list(value.get("db_column_types") or [""] * len(columns))
-
-        def schema_of(place: int) -> ColumnSchema:
-            other = foreign.get(place)
-            refers = None if other is None else (str(tables[owners[other]]), str(columns[other]))
-            return ColumnSchema(name=str(columns[place]), type=str(types[place]), key=place in primary, refers=refers)
-
-        return Schema(
-            name=name,
-            tables=tuple(
-                TableSchema(
-                    name=str(table), columns=tuple(schema_of(place) for place, owner in enumerate(owners) if owner == number)
-                )
-                for number, table in enumerate(tables)
-            ),
-        )
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        keys = "`database` or `db_path`, or `db_table_names` and `db_column_names` (`table_id`, `column_name`)"
-        raise SampleError(column, f"a database as a mapping has {keys}: {type(error).__name__}: {error}") from error
-
-
-def _listed(value: Any, key: str) -> list[int]:
-    return [] if not value else [int(number) for number in value[key]]
 
 
 def _words(value: object) -> Iterator[str]:

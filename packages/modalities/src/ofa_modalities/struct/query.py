@@ -50,9 +50,15 @@ def check_query(text: str) -> None:
         raise SqlError(f"only a query that reads is run; this one holds {type(other).__name__.upper()}")
 
 
+def is_ordered(text: str) -> bool:
+    """Whether a query says in which order its rows come."""
+    query = _sqlglot().parse_one(text, read="sqlite")
+    return query.args.get("order") is not None
+
+
 def run_query(
     text: str,
-    database: str | Path | bytes,
+    database: str | Path | bytes | Table,
     *,
     max_seconds: float = 5.0,
     max_rows: int = 10_000,

@@ -7,5 +7,6 @@ metrics/
   text.py        exact_match (accuracy), token_f1, rouge_l, bleu, wer
   infilling.py   masked_word_accuracy
   boxes.py       iou, iou_acc
+  struct.py      execution_accuracy, table_match
   media.py       psnr, mel_cepstral_distortion, joint_error
 """

@@ -8,8 +8,8 @@ corpus that is no mean over rows (BLEU, word error rate) has an interval as well
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,12 +28,14 @@ class Judged:
     answer: the decoded value, None where the model gave none. reference: the raw value of the row.
     shown: the source text as the model read it, its masked words as ``<mask>``; only infilling asks for it.
     root: where relative paths of the reference start, and what they stay inside; None: they are the user's own.
+    given: raw values of the other columns that the metrics of this answer read, by :meth:`MetricSpec.reads`.
     """
 
     answer: object
     reference: object
     shown: str | None = None
     root: Path | None = None
+    given: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

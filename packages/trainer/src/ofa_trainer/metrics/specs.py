@@ -39,6 +39,33 @@ class RougeOptions(Options):
     """Porter stems instead of words, as the original ROUGE does with ``-m``."""
 
 
+class ExecutionOptions(Options):
+    """Where queries are run."""
+
+    database: str = "database"
+    """Column of the row that holds its database: a path, bytes, SQL text that creates it, or a table."""
+    max_seconds: float = Field(default=5.0, gt=0)
+    """Longest time of one query; one that takes longer is wrong."""
+    max_rows: int = Field(default=10_000, ge=1)
+    """Most rows of an answer; one that has more is wrong."""
+
+
+class ExecutionSpec(MetricSpec):
+    """A metric that runs queries in the row's own database."""
+
+    def reads(self, options: Options) -> tuple[str, ...]:
+        """The column of the database."""
+        assert isinstance(options, ExecutionOptions)
+        return (options.database,)
+
+
+class TableMatchOptions(Options):
+    """How reference tables are read."""
+
+    header: bool = True
+    """The first row of a list of rows names the columns."""
+
+
 TOKEN_F1 = MetricSpec(
     name="token_f1",
     summary="Harmonic mean of word precision and word recall, as in SQuAD.",
@@ -56,7 +83,7 @@ ROUGE_L = MetricSpec(
 EXACT_MATCH = MetricSpec(
     name="exact_match",
     summary="Share of answers equal to the reference, case and blanks aside.",
-    modalities=("TEXT", "CATEGORY"),
+    modalities=("TEXT", "CATEGORY", "PHONE", "STRUCT"),
     options=NoOptions,
     implementation="ofa_trainer.metrics.text:exact_match",
 )
@@ -127,6 +154,20 @@ JOINT_ERROR = MetricSpec(
     options=NoOptions,
     implementation="ofa_trainer.metrics.media:joint_error",
 )
+EXECUTION_ACCURACY = ExecutionSpec(
+    name="execution_accuracy",
+    summary="Share of queries that give the rows of the reference query, run in the row's database.",
+    modalities=("STRUCT", "TEXT"),
+    options=ExecutionOptions,
+    implementation="ofa_trainer.metrics.struct:execution_accuracy",
+)
+TABLE_MATCH = MetricSpec(
+    name="table_match",
+    summary="Share of tables equal to the reference, cell by cell.",
+    modalities=("STRUCT",),
+    options=TableMatchOptions,
+    implementation="ofa_trainer.metrics.struct:table_match",
+)
 
 METRICS = (
     TOKEN_F1,
@@ -141,6 +182,8 @@ METRICS = (
     PSNR,
     MEL_CEPSTRAL_DISTORTION,
     JOINT_ERROR,
+    EXECUTION_ACCURACY,
+    TABLE_MATCH,
 )
 
 
@@ -163,5 +206,7 @@ def default_metrics(slot: SlotPlan) -> tuple[str, ...]:
             return (MEL_CEPSTRAL_DISTORTION.name,)
         case "MOTION":
             return (JOINT_ERROR.name,)
+        case "STRUCT":
+            return (EXACT_MATCH.name if slot.processor.options.get("form") == "sql" else TABLE_MATCH.name,)
         case _:
             return ()
