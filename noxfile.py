@@ -38,6 +38,7 @@ WHEEL_CONTENTS = """
 from importlib.metadata import files
 
 DATA = {"drawings.parquet", "backgrounds.parquet", "descriptions.parquet", "LICENSES.md", "Apache-2.0.txt", "page.html"}
+DATA |= {"speech.parquet", "motion.parquet", "video.parquet", "tables.parquet", "phones.parquet", "LICENSES-EXTENSION.md"}
 for name in ("instruction", "modalities", "models", "trainer", "cli"):
     wanted = {"py.typed", "LICENSE"} | (DATA if name == "trainer" else set())
     missing = wanted - {path.name for path in files(f"ofa-{name}")}

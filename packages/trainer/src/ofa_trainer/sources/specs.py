@@ -41,7 +41,10 @@ class ParquetOptions(FileOptions):
 class StarterOptions(Options):
     """Options of ``starter``."""
 
-    task: Literal["classify", "caption", "vqa", "ground", "summary", "infill"]
+    task: (
+        Literal["classify", "caption", "vqa", "ground", "summary", "infill"]
+        | Literal["speech", "speak", "phones", "motion_caption", "move", "clip", "table_qa", "sql", "draw"]
+    )
     split: Literal["train", "valid", "test"] = "train"
     seed: int = Field(default=0, ge=0)
     """Of composed scenes and shifted drawings, in training."""
@@ -71,7 +74,7 @@ PARQUET = SourceSpec(
 )
 STARTER = SourceSpec(
     name="starter",
-    summary="The starter pack: small real data for six tasks, part of this package.",
+    summary="The starter pack: small real data for fifteen tasks, part of this package.",
     options=StarterOptions,
     implementation="ofa_trainer.sources.starter_pack:open_starter",
 )

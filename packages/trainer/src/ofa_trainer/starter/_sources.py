@@ -15,6 +15,7 @@ import numpy as np
 
 from ofa_trainer.starter._ask import ask
 from ofa_trainer.starter._augment import augment, on_white
+from ofa_trainer.starter._extension import EXTENSION_TASKS, ExtensionSource, extension_source
 from ofa_trainer.starter._pack import SPLITS, Drawing, Split, descriptions, drawings, pack_digest
 from ofa_trainer.starter._scenes import compose_scene
 from ofa_trainer.starter._sentences import sentences
@@ -114,8 +115,8 @@ class StarterSource:
         return on_white(drawing.image)
 
 
-def starter_source(task: str, split: str, seed: int = 0) -> StarterSource:
-    """The source of ``task`` (one of ``STARTER_TASKS``) and ``split`` (train, valid or test).
+def starter_source(task: str, split: str, seed: int = 0) -> StarterSource | ExtensionSource:
+    """The source of ``task`` (one of ``STARTER_TASKS`` or ``EXTENSION_TASKS``) and ``split`` (train, valid or test).
 
     Args:
         task: which rows.
@@ -131,8 +132,12 @@ def starter_source(task: str, split: str, seed: int = 0) -> StarterSource:
                 if seed < 0:
                     raise ValueError(f"seed {seed} is negative")
                 return StarterSource(known, part, seed)
-    if task not in STARTER_TASKS:
-        raise ValueError(f"the starter pack has no task `{task}`; it has {', '.join(STARTER_TASKS)}")
+    for more in EXTENSION_TASKS:
+        for part in SPLITS:
+            if (more, part) == (task, split):
+                return extension_source(more, part, seed)
+    if task not in STARTER_TASKS and task not in EXTENSION_TASKS:
+        raise ValueError(f"the starter pack has no task `{task}`; it has {', '.join((*STARTER_TASKS, *EXTENSION_TASKS))}")
     raise ValueError(f"the starter pack has no split `{split}`; it has {', '.join(SPLITS)}")
 
 
