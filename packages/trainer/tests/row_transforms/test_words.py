@@ -88,14 +88,19 @@ def test_a_mirror_must_know_about_sides(options: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("plan", "instruction", "message"),
     [
-        (Mirror(sides="none"), "[TEXT:a] -> [TEXT:b]", "`mirror` changes pictures, and the instruction has none"),
+        (
+            Mirror(sides="none"),
+            "[TEXT:a] -> [TEXT:b]",
+            "`mirror` changes pictures, clips and motions, and the instruction has none",
+        ),
+        (Mirror(sides="none"), "[MOTION:m,mirror] -> [TEXT:b]", "leave one out"),
         (Crop(), "[TEXT:a] -> [TEXT:b]", "`crop` changes pictures"),
         (Crop(), "[IMAGE:a] [IMAGE:b] -> [TEXT:c]", "there are `a`, `b`; say which with `image`"),
         (Crop(image="c"), "[IMAGE:a] -> [TEXT:c]", "`crop` names `c`, and the columns with pictures are `a`"),
         (Mirror(swap=SWAP), "[IMAGE:a] what is left of it? -> [TEXT:b]", "the instruction itself says `left`"),
         (Mirror(swap=SWAP), "[IMAGE:a] -> ([TEXT:b] to the West)*", "the instruction itself says `West`"),
         (Mirror(swap=SWAP, texts=("z",)), "[IMAGE:a] -> [TEXT:b]", "names `z`, and the columns with texts are `b`"),
-        (Mirror(swap=SWAP), "[IMAGE:a] [STRUCT:t] -> [TEXT:b]", r"does not reach \[STRUCT:t\]; name the columns"),
+        (Mirror(swap=SWAP), "[IMAGE:a] [STRUCT:t] -> [TEXT:b]", r"no words of \[STRUCT:t\]; .* name the columns that do"),
     ],
 )
 def test_a_transform_that_does_not_fit_is_refused_before_training(plan: Any, instruction: str, message: str) -> None:

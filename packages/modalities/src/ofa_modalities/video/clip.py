@@ -34,6 +34,13 @@ class Clip:
     num_decoded: int
 
 
+@dataclass(frozen=True, slots=True)
+class MirroredVideo:
+    """A raw value of a clip whose frames are mirrored when they are read, left and right exchanged."""
+
+    video: object
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What is refused before it is decoded.

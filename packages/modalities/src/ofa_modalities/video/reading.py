@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ofa_modalities.image.reading import is_picture, read_image
 from ofa_modalities.media import media_source
 from ofa_modalities.processor import SampleError
 from ofa_modalities.video.animated import read_animated
-from ofa_modalities.video.clip import Clip, Frames, Limits, Shrink, Size
+from ofa_modalities.video.clip import Clip, Frames, Limits, MirroredVideo, Shrink, Size
 from ofa_modalities.video.container import is_container, read_container
 from ofa_modalities.video.sampling import Times, nearest
 
@@ -50,6 +51,11 @@ def read_video(
     Raises SampleError for what cannot be read or exceeds the limits.
     """
     limits = limits or Limits()
+    if isinstance(value, MirroredVideo):
+        clip = read_video(
+            value.video, column, times=times, shrink=shrink, limits=limits, frame_rate=frame_rate, root=root, hosts=hosts
+        )
+        return replace(clip, frames=np.ascontiguousarray(clip.frames[:, :, ::-1]))
     if value is None:
         raise SampleError(column, "the video is missing")
     frames, rate = _frames_and_rate(value)

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 from ofa_modalities.box.reading import Box, read_box
 from ofa_modalities.image.reading import read_image
+from ofa_modalities.processor import SampleError
+from ofa_modalities.video.clip import MirroredVideo
 from PIL import Image, ImageOps
 
-from ofa_trainer.row_transforms.columns import PictureColumns, Reach, reach_of
+from ofa_trainer.row_transforms.columns import MovingColumn, PictureColumns, Reach, reach_of
 from ofa_trainer.row_transforms.crop import choose_window, clip
 from ofa_trainer.row_transforms.plans import Crop, Mirror
 from ofa_trainer.row_transforms.words import WordSwap
@@ -55,6 +57,9 @@ class RowChanges:
         for columns in reach.pictures:
             if row.get(columns.image) is not None:
                 self._picture(changed, columns, columns.depth, reach.plan, rng)
+        for moving in reach.moving:
+            if row.get(moving.column) is not None:
+                changed[moving.column] = self._mirrored(row[moving.column], moving, moving.depth)
         if isinstance(reach.plan, Mirror) and reach.texts:
             swap = WordSwap(reach.plan.swap)
             for column in reach.texts:
@@ -81,6 +86,23 @@ class RowChanges:
         for part in below:
             self._picture(part, columns, depth - 1, plan, rng)
         row.update({name: [part.get(name) for part in below] for name in (columns.image, *columns.boxes) if name in row})
+
+    def _mirrored(self, value: Any, moving: MovingColumn, depth: int) -> object:
+        """A clip or a motion, mirrored; inside repeats a list of them."""
+        if depth:
+            if not isinstance(value, list | tuple):
+                return value  # Encoding says what is wrong with it.
+            return [None if item is None else self._mirrored(item, moving, depth - 1) for item in value]
+        if moving.modality == "VIDEO":
+            return MirroredVideo(value)
+        from ofa_modalities.motion.encoding import mirrored
+        from ofa_modalities.motion.reading import read_motion
+
+        motion = read_motion(value, moving.column, up=moving.up, root=self.root, hosts=self.hosts)
+        try:
+            return mirrored(motion)
+        except ValueError as error:
+            raise SampleError(moving.column, str(error)) from error
 
     @staticmethod
     def _item(row: Mapping[str, Any], columns: PictureColumns, place: int) -> dict[str, object]:

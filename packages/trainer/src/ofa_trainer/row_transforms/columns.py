@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from itertools import chain
+from typing import Literal, assert_never
 
 from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan
 
 from ofa_trainer.row_transforms.plans import Crop, Mirror
 from ofa_trainer.row_transforms.words import WordSwap
 
-_SIDELESS = frozenset({"IMAGE", "BOX", "AUDIO", "TEXT", "CATEGORY"})
-"""Modalities that a mirror knows what to do with: it turns them around, exchanges their words, or leaves them as they are."""
+_WORDLESS = frozenset({"IMAGE", "VIDEO", "MOTION", "BOX", "AUDIO"})
+"""Modalities that a mirror turns around, or leaves as they are: they hold no words that tell sides."""
+_WORDS = ("TEXT", "CATEGORY")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,26 +27,54 @@ class PictureColumns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MovingColumn:
+    """A column of clips or motions. up: the axis that points up in motions that do not say it."""
+
+    column: str
+    modality: str
+    depth: int
+    up: Literal["y", "z"] = "y"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """What a transform changes. pictures: each with its boxes. texts: columns whose words are exchanged."""
+    """What a transform changes. pictures: each with its boxes. moving: clips and motions. texts: whose words are exchanged."""
 
     plan: Crop | Mirror
-    pictures: tuple[PictureColumns, ...]
+    pictures: tuple[PictureColumns, ...] = ()
+    moving: tuple[MovingColumn, ...] = ()
     texts: tuple[str, ...] = ()
 
 
 def reach_of(plan: Crop | Mirror, task: TaskPlan) -> Reach:
     """The columns that a transform changes, in all alternatives of a task. Raises ValueError where it cannot or may not."""
     pictures = _pictures(task)
-    if not pictures:
-        raise ValueError(f"task `{task.name}`: `{plan.kind}` changes pictures, and the instruction has none")
     match plan:
         case Crop():
+            if not pictures:
+                raise ValueError(f"task `{task.name}`: `crop` changes pictures, and the instruction has none")
             return Reach(plan=plan, pictures=(_chosen(plan, pictures, task),))
         case Mirror():
-            return Reach(plan=plan, pictures=tuple(pictures.values()), texts=_texts(plan, task))
+            moving = _moving(task)
+            if not pictures and not moving:
+                raise ValueError(
+                    f"task `{task.name}`: `mirror` changes pictures, clips and motions, and the instruction has none"
+                )
+            return Reach(plan=plan, pictures=tuple(pictures.values()), moving=moving, texts=_texts(plan, task))
         case _:
             assert_never(plan)
+
+
+def _moving(task: TaskPlan) -> tuple[MovingColumn, ...]:
+    found: dict[str, MovingColumn] = {}
+    for slot, depth in chain.from_iterable(_alternatives(task)):
+        if slot.modality not in ("VIDEO", "MOTION"):
+            continue
+        if slot.processor.options.get("mirror"):
+            raise ValueError(f"task `{task.name}`: `mirror` of [{slot.modality}:{slot.column}] and the transform: leave one out")
+        up: Literal["y", "z"] = "z" if slot.processor.options.get("up") == "z" else "y"
+        found.setdefault(slot.column, MovingColumn(column=slot.column, modality=slot.modality, depth=depth, up=up))
+    return tuple(found.values())
 
 
 def _chosen(plan: Crop, pictures: dict[str, PictureColumns], task: TaskPlan) -> PictureColumns:
@@ -71,17 +101,19 @@ def _pictures(task: TaskPlan) -> dict[str, PictureColumns]:
 
 def _texts(plan: Mirror, task: TaskPlan) -> tuple[str, ...]:
     columns: dict[str, str] = {}
-    for slots in _alternatives(task):
-        columns.update((slot.column, slot.modality) for slot, _ in slots)
-    odd = [name for name, modality in columns.items() if modality not in _SIDELESS and name not in (plan.texts or ())]
-    if odd and (plan.swap or columns[odd[0]] not in ("STRUCT", "PHONE")):
-        hint = "; name the columns to exchange words in with `texts`" if columns[odd[0]] in ("STRUCT", "PHONE") else ""
-        raise ValueError(f"task `{task.name}`: `mirror` does not reach [{columns[odd[0]]}:{odd[0]}]{hint}")
+    for slot, _ in chain.from_iterable(_alternatives(task)):
+        columns[slot.column] = slot.modality
     if plan.sides is not None:
         return ()
+    others = [name for name, modality in columns.items() if modality not in _WORDLESS and modality not in _WORDS]
+    if others and plan.texts is None:
+        raise ValueError(
+            f"task `{task.name}`: `mirror` exchanges no words of [{columns[others[0]]}:{others[0]}];"
+            " where it tells no sides, name the columns that do with `texts`"
+        )
     for name in plan.texts or ():
-        if columns.get(name) not in ("TEXT", "CATEGORY", "STRUCT", "PHONE"):
-            known = ", ".join(f"`{known}`" for known, modality in columns.items() if modality in ("TEXT", "CATEGORY"))
+        if columns.get(name) not in _WORDS:
+            known = ", ".join(f"`{known}`" for known, modality in columns.items() if modality in _WORDS)
             raise ValueError(f"task `{task.name}`: `mirror` names `{name}`, and the columns with texts are {known or 'none'}")
     swap = WordSwap(plan.swap)
     for text in _fixed_texts(task):
@@ -92,7 +124,7 @@ def _texts(plan: Mirror, task: TaskPlan) -> tuple[str, ...]:
             )
     if plan.texts is not None:
         return plan.texts
-    return tuple(name for name, modality in columns.items() if modality in ("TEXT", "CATEGORY"))
+    return tuple(name for name, modality in columns.items() if modality in _WORDS)
 
 
 def _alternatives(task: TaskPlan) -> Iterator[list[tuple[SlotPlan, int]]]:

@@ -37,7 +37,7 @@ class Crop(Plan):
 
 
 class Mirror(Plan):
-    """Exchange left and right: of all pictures of a row, their boxes, and the words that tell sides."""
+    """Exchange left and right: of all pictures, clips and motions of a row, of boxes, and of the words that tell sides."""
 
     kind: Literal["mirror"] = "mirror"
     sides: Literal["none"] | None = None
