@@ -48,7 +48,8 @@ def test_tokens_are_as_many_as_the_spec_says_and_items_never_mix(counts: list[in
 
 
 def test_the_default_is_a_token_for_four_units() -> None:
-    assert [AUDIO_CONV.layout(AUDIO_CONV.options(), (count,)).shape for count in (1, 4, 5, 9, 113)] == [(1,), (1,), (2,), (3,), (29,)]
+    shapes = [AUDIO_CONV.layout(AUDIO_CONV.options(), (count,)).shape for count in (1, 4, 5, 9, 113)]
+    assert shapes == [(1,), (1,), (2,), (3,), (29,)]
     with pytest.raises(ValueError, match="a line of units"):
         AUDIO_CONV.layout(AUDIO_CONV.options(), (2, 3))
     with pytest.raises(ValueError, match="odd"):
