@@ -29,6 +29,9 @@ class Frame:
 
     columns = ("city", "people")
 
+    def __len__(self) -> int:
+        return 2
+
     def itertuples(self, *, index: bool, name: str | None) -> Any:
         assert (index, name) == (False, None)
         return iter([("Oslo", np.int64(700)), ("Turku", float("nan"))])
@@ -166,3 +169,15 @@ def test_limits_are_options() -> None:
     with pytest.raises(SampleError, match="at most 100 are read"):
         read(PENGUINS, max_bytes=100)
     assert len(read("\n".join(["a"] * 50_000)).rows) == 49_999
+
+
+def test_rows_that_are_not_kept_are_counted_and_not_read() -> None:
+    rows = [["a", "b"], [1, 2], [3, object()], [5, 6]]
+    table = read(rows, most_rows=1)
+    assert (table.rows, table.more_rows) == ((("1", "2"),), 2)
+    with pytest.raises(SampleError, match="row 2 of the table holds object"):
+        read(rows, most_rows=2)
+    with pytest.raises(SampleError, match="row 3 of the table has 1 cells"):
+        read([*rows[:3], [5]], most_rows=1)
+    again = read(table, most_rows=0)
+    assert (again.rows, again.more_rows) == ((), 3)

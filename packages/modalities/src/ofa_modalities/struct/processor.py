@@ -67,7 +67,8 @@ class _TextOfStruct(BaseProcessor):
 class TableProcessor(_TextOfStruct):
     """Encodes a table as its linearised text, or a query (``as=sql``); see :mod:`ofa_modalities.struct.encoding`.
 
-    What is read is cut to ``max_length`` tokens, rows before columns. An answer is learnt whole or not at all.
+    What is read is cut to ``max_length`` tokens, rows before columns; rows that cannot fit (each has two tokens at least) are
+    counted and not looked at. An answer is learnt whole or not at all.
     """
 
     def __init__(self, slot: SlotPlan, options: TableOptions, resources: Resources) -> None:
@@ -78,6 +79,7 @@ class TableProcessor(_TextOfStruct):
             column=slot.column,
             header=options.header,
             table=options.table,
+            most_rows=min(options.max_rows, self.max_length // 2) if slot.side == "source" or slot.no_loss else None,
             max_columns=options.max_columns,
             max_cells=options.max_cells,
             max_bytes=options.max_bytes,
@@ -112,13 +114,13 @@ class TableProcessor(_TextOfStruct):
         return Item(units=np.array(ids, np.int64), shape=(len(ids),))
 
     def _shortened(self, table: Table) -> Table:
-        """At most ``max_rows`` rows of cells of at most ``max_cell_length`` characters."""
-        most, rows = self.options.max_cell_length, table.rows[: self.options.max_rows]
+        """The same rows with cells of at most ``max_cell_length`` characters."""
+        most = self.options.max_cell_length
         cut = tuple(
             tuple(cell if not isinstance(cell, str) or len(cell) <= most else cell[: most - 3].rstrip() + "..." for cell in row)
-            for row in rows
+            for row in table.rows
         )
-        return replace(table, rows=cut, more_rows=table.more_rows + len(table.rows) - len(rows))
+        return replace(table, rows=cut)
 
     def decode(self, units: NDArray[Any], context: DecodeContext) -> Table | Sql:
         """A table, mended where the text is not quite one, or the query as it was written."""

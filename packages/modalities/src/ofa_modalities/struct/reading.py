@@ -16,8 +16,9 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,14 @@ _LINEARISED = re.compile(r"\s*(?:table|col|row 1) :(?= |$)")
 class TableReader:
     """Reads the tables of one column.
 
-    header: whether the first of a list of rows names the columns. table: which one of a database. Limits as in
-    :class:`ofa_modalities.struct.spec.TableOptions`.
+    header: whether the first of a list of rows names the columns. table: which one of a database. most_rows: that are kept;
+    None: all. Limits as in :class:`ofa_modalities.struct.spec.TableOptions`.
     """
 
     column: str
     header: bool = True
     table: str | None = None
+    most_rows: int | None = None
     max_columns: int = 256
     max_cells: int = 1_000_000
     max_bytes: int = 256_000_000
@@ -70,14 +72,14 @@ class TableReader:
             raise self.fail("the table is missing")
         if isinstance(value, Table):
             self._check_width(value.width)
-            text = value.as_text()
-            self._rows(value.rows, value.width)
-            return text
+            rows, more = self._rows(value.rows, value.width)
+            return replace(replace(value, rows=()).as_text(), rows=rows, more_rows=value.more_rows + more)
         if isinstance(value, Mapping):
             return self._mapping(value)
         if hasattr(value, "columns") and hasattr(value, "itertuples"):
             columns = list(value.columns)
             self._check_width(len(columns))
+            self._check_cells(len(value), len(columns))
             return self._table(columns, value.itertuples(index=False, name=None))
         if hasattr(value, "tolist"):
             value = value.tolist()
@@ -116,8 +118,8 @@ class TableReader:
             self._check_width(len(columns))
         return self._table(list(columns), ([row.get(name) for name in columns] for row in rows))
 
-    def _listed(self, rows: Iterable[Any], first: int = 1) -> Table:
-        """Rows, the first naming the columns where there is a header. first: what the first data row is called in errors."""
+    def _listed(self, rows: Iterable[Any]) -> Table:
+        """Rows, the first naming the columns where there is a header."""
         remaining = iter(rows)
         head = next(remaining, None)
         if head is None:
@@ -128,28 +130,36 @@ class TableReader:
             raise self.fail("the first row of the table is empty")
         if self.header:
             return self._table(list(head), remaining)
-        return Table(columns=(), rows=self._rows(_chain(head, remaining), width))
+        kept, more = self._rows(chain([head], remaining), width)
+        return Table(columns=(), rows=kept, more_rows=more)
 
     def _table(self, columns: Sequence[object], rows: Iterable[Any], name: str = "") -> Table:
         if not columns:
             raise self.fail("the table has no columns")
         names = tuple(self._cell(column, f"column {number}") for number, column in enumerate(columns, 1))
-        return Table(columns=names, rows=self._rows(rows, len(names)), name=name)
+        kept, more = self._rows(rows, len(names))
+        return Table(columns=names, rows=kept, name=name, more_rows=more)
 
-    def _rows(self, rows: Iterable[Any], width: int) -> tuple[tuple[str, ...], ...]:
+    def _rows(self, rows: Iterable[Any], width: int) -> tuple[tuple[tuple[str, ...], ...], int]:
+        """The first ``most_rows`` rows, and how many more there are; these are counted, and their cells are not looked at."""
         made: list[tuple[str, ...]] = []
+        number = 0
         for number, row in enumerate(rows, 1):
             cells = self._sequence(row, f"row {number}")
             if len(cells) != width:
                 raise self.fail(f"row {number} of the table has {len(cells)} cells, and the table {width} columns")
-            if number * width > self.max_cells:
-                raise self.fail(f"the table has more than {self.max_cells:,} cells")
-            made.append(tuple([self._cell(cell, f"row {number}") for cell in cells]))
-        return tuple(made)
+            self._check_cells(number, width)
+            if self.most_rows is None or number <= self.most_rows:
+                made.append(tuple([self._cell(cell, f"row {number}") for cell in cells]))
+        return tuple(made), number - len(made)
 
     def _check_width(self, width: int) -> None:
         if width > self.max_columns:
             raise self.fail(f"the table has {width:,} columns, more than max_columns={self.max_columns:,}")
+
+    def _check_cells(self, rows: int, width: int) -> None:
+        if rows * width > self.max_cells:
+            raise self.fail(f"the table has more than {self.max_cells:,} cells")
 
     def _sequence(self, value: Any, what: str) -> Sequence[Any]:
         if hasattr(value, "tolist"):
@@ -241,11 +251,6 @@ class TableReader:
 def _head_of(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(16)
-
-
-def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
 
 
 def _few(numbers: Iterable[int]) -> str:
