@@ -21,6 +21,8 @@ from ofa_modalities.struct.output import Cell, Table
 MAGIC = b"SQLite format 3\0"
 _CHECK_EVERY = 1000
 """Steps of SQLite's machine between two looks at the clock."""
+_MOST_IN_MEMORY = 64_000_000
+"""Largest database that SQL text or a table may make, in bytes."""
 _READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 _MAKING = _READING | {
     sqlite3.SQLITE_CREATE_TABLE,
@@ -117,7 +119,7 @@ def _connect(source: str | Path | bytes | Table, ends: float, max_bytes: int) ->
         connection = _of_table(source, max_bytes)
     elif isinstance(source, str) and creates_tables(source):
         connection = sqlite3.connect(":memory:")
-        connection.execute(f"PRAGMA max_page_count = {max(16, max_bytes // 4096)}")
+        connection.execute(f"PRAGMA max_page_count = {_pages(max_bytes)}")
         _guard(connection, ends, max_bytes, _MAKING)
         try:
             connection.executescript(source)
@@ -142,7 +144,7 @@ def _connect(source: str | Path | bytes | Table, ends: float, max_bytes: int) ->
 def _of_table(table: Table, max_bytes: int) -> sqlite3.Connection:
     """A database of one table, in which what looks like a number is one."""
     connection = sqlite3.connect(":memory:")
-    connection.execute(f"PRAGMA max_page_count = {max(16, max_bytes // 4096)}")
+    connection.execute(f"PRAGMA max_page_count = {_pages(max_bytes)}")
     names = table.columns or tuple(f"c{number}" for number in range(1, table.width + 1))
     if not names:
         connection.close()
@@ -155,6 +157,11 @@ def _of_table(table: Table, max_bytes: int) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _pages(max_bytes: int) -> int:
+    """Most pages of a database that is made in memory."""
+    return max(16, min(max_bytes, _MOST_IN_MEMORY) // 4096)
 
 
 def _text(data: bytes) -> str:

@@ -18,7 +18,7 @@ def find_database(
     *,
     root: Path | None = None,
     hosts: frozenset[str] = frozenset(),
-    max_bytes: int = 256_000_000,
+    max_bytes: int = 1_000_000_000,
 ) -> tuple[str | Path | bytes, str]:
     """What :func:`ofa_modalities.struct.database.open_database` opens, and the database's name; empty where it has none.
 

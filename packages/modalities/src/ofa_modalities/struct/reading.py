@@ -48,7 +48,7 @@ class TableReader:
     most_rows: int | None = None
     max_columns: int = 256
     max_cells: int = 1_000_000
-    max_bytes: int = 256_000_000
+    max_bytes: int = 64_000_000
 
     def read(self, value: object, *, root: Path | None = None, hosts: frozenset[str] = frozenset()) -> Table:
         """The table that a raw value holds, its cells as text. Raises SampleError."""

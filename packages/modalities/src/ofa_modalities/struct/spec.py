@@ -18,13 +18,13 @@ class StructOptions(Options):
     """Longest text in tokens; None: 512 of what is read, 256 of an answer."""
     uncased: bool = False
     """Lower-case the text; of a query, what stands outside of quotes."""
-    max_bytes: int = Field(default=256_000_000, ge=1)
-    """Largest file that is opened."""
 
 
 class TableOptions(StructOptions):
     """How a table, or a query, becomes text."""
 
+    max_bytes: int = Field(default=64_000_000, ge=1)
+    """Largest file; texts are read whole, databases are not."""
     form: Literal["table", "sql"] = Field(default="table", validation_alias="as")
     """``as=table``: rows under a header; ``as=sql``: one query."""
     header: bool = True
@@ -46,6 +46,8 @@ class TableOptions(StructOptions):
 class DatabaseOptions(StructOptions):
     """How the schema of a database becomes text."""
 
+    max_bytes: int = Field(default=1_000_000_000, ge=1)
+    """Largest file; it is not read whole."""
     question: str | None = None
     """Column that holds the question: values of the database that occur in it stand behind their columns."""
     keys: bool = True
