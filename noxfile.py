@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent
 PACKAGES = ("instruction", "modalities", "models", "trainer", "cli")
 TEST_TOOLS = ("pytest", "hypothesis")
 LINT_TOOLS = ("ruff", "mypy", "import-linter", "types-PyYAML", "nox")
-EXTRAS = {"trainer": "[parquet,datasets]"} | ({"models": "[xformers]"} if sys.platform == "linux" else {})
+EXTRAS = {"modalities": "[all]", "trainer": "[parquet,datasets]"} | ({"models": "[xformers]"} if sys.platform == "linux" else {})
 """xformers has wheels for Linux; its masks and its own reasons not to run are tested without a GPU."""
 
 
@@ -107,9 +107,9 @@ def tests_instruction(session: nox.Session) -> None:
 
 @nox.session(name="tests-modalities")
 def tests_modalities(session: nox.Session) -> None:
-    """The modalities package without models or trainer."""
+    """The modalities package with its extras, without models or trainer."""
     environment = Environment(session, "modalities")
-    environment.install_packages("instruction", "modalities", tools=TEST_TOOLS)
+    environment.install_packages("instruction", "modalities", tools=TEST_TOOLS, extras=True)
     environment.test("packages/modalities/tests")
 
 

@@ -12,6 +12,7 @@ from ofa_modalities.audio.output import Audio
 from ofa_modalities.audio.reading import read_audio
 from ofa_models import Session
 from ofa_trainer import Task, Trainer
+from ofa_trainer.reporting import Event, RowSkipped, StepDone
 
 FIXTURES = Path(__file__).parents[1] / "packages/modalities/tests/fixtures/audio"
 SAID = {"hello-world": "hello world", "activated": "activated", "vm-goodbye": "goodbye"}
@@ -20,6 +21,19 @@ SMALL = "sample_rate=8000,num_mels=20"
 HEAR = f"[AUDIO:wav,{SMALL}] what is the text corresponding to the voice? -> [TEXT:text]"
 SPEAK = f'what is the voice of " [PHONE:text] "? -> [AUDIO:wav,{SMALL},max_frames=40]'
 SPELL = 'how is " [TEXT:text] " said? -> [PHONE:phones]'
+
+
+class Recorder:
+    """Keeps what a run reports."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def report(self, event: Event) -> None:
+        self.events.append(event)
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +106,23 @@ def test_the_command_line_writes_what_can_be_heard(ofa, checkpoint: Path, sessio
     assert done.code == 0, done.err
     for voice in (tmp_path / "x.wav", json.loads(done.out)["answer"]["wav"]):
         assert session(HEAR, wav=voice).text == "goodbye"
+
+
+def test_broken_voices_are_skipped_and_named(tmp_path: Path) -> None:
+    """One row in twenty, of every sort that a file can be broken in."""
+    voices = [FIXTURES / f"{name}.wav" for name in SAID]
+    content = voices[0].read_bytes()
+    broken = {
+        5: content[:9000],
+        25: b"",
+        45: b"GIF89a" + bytes(100),
+        65: (np.full(8000, np.nan, np.float32), 8000),
+        85: content[:40] + (36_000 * 16_000).to_bytes(4, "little") + content[44:],
+    }
+    rows = [{"wav": broken.get(number, voices[number % 3]), "text": "hello"} for number in range(100)]
+    recorder = Recorder()
+    trainer = Trainer(steps=8, batch_tokens=1200, tokenizer_size=300, valid_metrics=False, log_every=1, reporters=[recorder])
+    trainer.fit("nano", [Task("hear", HEAR, train=rows, valid=False)])
+    skipped = {event.address: event.column for event in recorder.events if isinstance(event, RowSkipped)}
+    assert skipped == {f"hear/train:row {number + 1}": "wav" for number in broken}
+    assert len([event for event in recorder.events if isinstance(event, StepDone)]) == 8
