@@ -38,6 +38,8 @@ _CUT = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", 
 _UNKNOWN_SIZE = 0x7FFF_0000
 """Sizes from here on are written by programs that do not know the size when they write the header."""
 
+_WARM_UP_S = 0.1
+"""A codec that starts in the middle gives its first frames late or wrong, so it is started a little before what is wanted."""
 _OGG_PAGE = 65_307
 """The longest page of an Ogg file in bytes."""
 
@@ -202,7 +204,8 @@ def _read_container(container: av.container.InputContainer, span: Span, count: D
         stop = min(stop, round(duration * rate))
     first = stream.start_time or 0
     if start and base is not None:
-        container.seek(first + int(start / rate / float(base)), stream=stream, backward=True)
+        early = max(0.0, start / rate - _WARM_UP_S)
+        container.seek(first + int(early / float(base)), stream=stream, backward=True)
     convert = av.AudioResampler(format="fltp")
     blocks: list[Float32] = []
     at: int | None = None if start else 0
