@@ -103,7 +103,13 @@ def test_cutting_a_step_into_parts_changes_nothing() -> None:
     def losses(accumulation: int) -> list[tuple[float, float]]:
         recorder = Recorder()
         Trainer(
-            steps=1, batch_tokens=600, tokenizer_size=300, valid_metrics=False, accumulation=accumulation, reporters=[recorder]
+            steps=1,
+            batch_tokens=600,
+            tokenizer_size=300,
+            valid_metrics=False,
+            precision="float32",
+            accumulation=accumulation,
+            reporters=[recorder],
         ).fit("nano", tasks())
         return [(event.loss, event.gradient_norm) for event in recorder.events if isinstance(event, StepDone)]
 
