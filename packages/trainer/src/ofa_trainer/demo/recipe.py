@@ -92,7 +92,7 @@ DEMO_TASKS: tuple[DemoTask, ...] = (
         instruction="[IMAGE:img,patch=32,adaptor=image_conv] what does the image describe? -> [TEXT:cap]",
         target="cap",
         metrics=("token_f1", "exact_match"),
-        rows_per_step=56,
+        rows_per_step=110,
         loss_weight=2.0,
     ),
     DemoTask(
