@@ -6,7 +6,7 @@
 Needs `npm`, `pip`, `apt-get` and `dpkg-deb` (Debian 12). Every part is fetched once into the cache folder, at a pinned
 version, through its registry's own client:
 
-    npm pack        five emoji sets               -> drawings.parquet      32 px WebP with alpha, name, category, style
+    npm pack        nine emoji sets               -> drawings.parquet      32 px WebP with alpha, name, category, style
     pip download    scikit-image \\
     apt-get         opencv-doc   /                -> backgrounds.parquet   96 px WebP crops of photographs
     apt-get         Debian's package lists        -> descriptions.parquet  a description and its one-line summary
@@ -14,9 +14,11 @@ version, through its registry's own client:
 Everything is chosen and split by hashes of names, so the same inputs give the same files byte for byte (with the same
 Pillow and pyarrow). The splits:
 
-    drawings      Of every five concepts (by hash), two keep one of their styles for test, two keep one for valid; all other
-                  drawings train. So a test row is an unseen drawing of a concept that was trained in other styles. A drawing
-                  that nearly equals another one (sets borrow from each other) is never held out.
+    drawings      Of every five concepts (by hash), one loses a style for test, another one for valid; all other drawings train.
+                  A style is all that one designer drew: two versions of a set are one style, so such a concept gives two
+                  held-out drawings, and none of that style trains. So a test row is an unseen drawing of a concept that was
+                  trained in other styles. A drawing that nearly equals any other one (sets borrow from each other) is never
+                  held out; it is left out where the rest of its style is.
     backgrounds   by photograph, not by crop
     descriptions  by source package, one row a source package; near-repeats of another row are dropped first
 """
@@ -45,15 +47,28 @@ from PIL import Image
 
 DATA = Path(__file__).parent.parent / "packages/trainer/src/ofa_trainer/starter/data"
 
-# style -> npm package; the first three share their names, and a concept must be drawn in all of them
+# set -> npm package; a concept must be drawn in all of the core sets, and scenes use their drawings only
 EMOJI_SETS = {
     "twemoji": "@iconify-json/twemoji@1.2.5",
     "noto": "@iconify-json/noto@1.2.9",
-    "fluent": "@iconify-json/fluent-emoji-flat@1.2.6",
+    "noto-v1": "@iconify-json/noto-v1@1.2.5",
+    "fluent-flat": "@iconify-json/fluent-emoji-flat@1.2.6",
+    "fluent-colour": "@iconify-json/fluent-emoji@1.2.7",
     "emojitwo": "@iconify-json/emojione@1.2.3",
+    "emojione-v1": "@iconify-json/emojione-v1@1.2.3",
     "firefox": "@iconify-json/fxemoji@1.2.2",
+    "streamline": "@iconify-json/streamline-emojis@1.2.4",
 }
-CORE_STYLES = ("twemoji", "noto", "fluent")
+CORE_SETS = ("twemoji", "noto", "fluent-flat")
+# set -> style, which is its designer, where several sets are of one
+STYLES = {
+    "noto-v1": "noto",
+    "fluent-flat": "fluent",
+    "fluent-colour": "fluent",
+    "emojitwo": "emojione",
+    "emojione-v1": "emojione",
+}
+SPLIT_SALT = "2"  # a new one gives a fresh test split, once an old one has been looked at
 SCIKIT_IMAGE = "scikit-image==0.26.0"
 OPENCV_DOC = "opencv-doc=4.6.0+dfsg-12"
 DEBIAN_VERSION = "12.15"
@@ -263,41 +278,46 @@ def fetch_package_lists(cache: Path) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """One concept in one style, rendered."""
+    """One concept in one set, rendered."""
 
     concept: str
     name: str
     category: str
-    style: str
+    set: str
     image: Image.Image
+
+    @property
+    def style(self) -> str:
+        """Whose hand it is by."""
+        return STYLES.get(self.set, self.set)
 
 
 def load_icons(cache: Path) -> dict[str, dict[str, str]]:
-    """SVG text by style, then by name without hyphens (the sets spell ``water-buffalo`` in their own ways)."""
+    """SVG text by set, then by name without hyphens (the sets spell ``water-buffalo`` in their own ways)."""
     icons: dict[str, dict[str, str]] = {}
-    for style, package in EMOJI_SETS.items():
+    for emoji_set, package in EMOJI_SETS.items():
         table = json.loads((fetch_npm(package, cache) / "icons.json").read_text())
         width, height = table.get("width", 16), table.get("height", 16)
-        icons[style] = {}
+        icons[emoji_set] = {}
         for name, icon in sorted(table["icons"].items()):
             box = f"{icon.get('left', 0)} {icon.get('top', 0)} {icon.get('width', width)} {icon.get('height', height)}"
             svg = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}">'
-            icons[style][name.replace("-", "")] = svg + icon["body"] + "</svg>"
+            icons[emoji_set][name.replace("-", "")] = svg + icon["body"] + "</svg>"
     return icons
 
 
 def choose_concepts(icons: dict[str, dict[str, str]], cache: Path) -> list[tuple[str, str]]:
-    """Pairs of name and category label: sprites first, then concepts drawn in more styles, then by hash."""
+    """Pairs of name and category label: sprites first, then concepts drawn in more sets, then by hash."""
     metadata = json.loads((fetch_npm(EMOJI_SETS["noto"], cache) / "metadata.json").read_text())
     chosen = []
     for noto_name, (label, most) in CATEGORIES.items():
         ranked = []
         for name in metadata["categories"][noto_name]:
-            styles = [style for style in icons if name.replace("-", "") in icons[style]]
+            sets = [emoji_set for emoji_set in icons if name.replace("-", "") in icons[emoji_set]]
             if len(name.split("-")) > 2 or SKIPPED_NAMES.search(name) or not re.fullmatch("[a-z-]+", name):
                 continue
-            if set(CORE_STYLES) <= set(styles):
-                ranked.append((name not in SPRITES, -len(styles), hash_int("concept", name), name))
+            if set(CORE_SETS) <= set(sets):
+                ranked.append((name not in SPRITES, -len(sets), hash_int("concept", name), name))
         chosen += [(name, label) for *_, name in sorted(ranked)[:most]]
     return sorted(chosen)
 
@@ -331,19 +351,27 @@ def twin_distances(drawings: list[Drawing]) -> np.ndarray:
     return nearest
 
 
-def split_drawings(drawings: list[Drawing], distances: np.ndarray) -> list[str]:
-    """Split of each drawing: two concepts of five keep one style for test, two keep one for valid."""
-    by_concept: dict[str, list[int]] = defaultdict(list)
+def split_drawings(drawings: list[Drawing], distances: np.ndarray) -> list[str | None]:
+    """Split of each drawing: one concept of five loses a style for test, one for valid. None: the drawing is left out.
+
+    The style is one with the most drawings that stand alone, by hash where several have as many.
+    """
+    by_concept: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for row, drawing in enumerate(drawings):
-        by_concept[drawing.concept].append(row)
-    splits = ["train"] * len(drawings)
-    ranked = sorted(by_concept, key=lambda concept: hash_int("held-out", concept))
+        by_concept[drawing.concept][drawing.style].append(row)
+    splits: list[str | None] = ["train"] * len(drawings)
+    ranked = sorted(by_concept, key=lambda concept: hash_int("held-out", SPLIT_SALT, concept))
     for rank, concept in enumerate(ranked):
-        split = ("test", "valid", "test", "valid", "train")[rank % 5]
-        lone = [row for row in by_concept[concept] if distances[row] > TWIN_DISTANCE]
-        if split != "train" and lone:
-            held = min(lone, key=lambda row: hash_int("held-out style", concept, drawings[row].style))
-            splits[held] = split
+        split = ("test", "train", "valid", "train", "train")[rank % 5]
+        if split == "train":
+            continue
+        lone = {
+            style: [row for row in rows if distances[row] > TWIN_DISTANCE] for style, rows in by_concept[concept].items()
+        }
+        style = min(lone, key=lambda style: (-len(lone[style]), hash_int("held-out style", SPLIT_SALT, concept, style)))
+        if lone[style]:
+            for row in by_concept[concept][style]:
+                splits[row] = split if row in lone[style] else None
     return splits
 
 
@@ -351,33 +379,32 @@ def build_drawings(cache: Path) -> pa.Table:
     """One row a drawing, in the order of a hash, so that any head of a split is a fair sample."""
     icons = load_icons(cache)
     drawings = [
-        Drawing(concept=name, name=name.replace("-", " "), category=category, style=style, image=render(icons[style][key]))
+        Drawing(concept=name, name=name.replace("-", " "), category=category, set=emoji_set, image=render(icons[emoji_set][key]))
         for name, category in choose_concepts(icons, cache)
         for key in [name.replace("-", "")]
-        for style in EMOJI_SETS
-        if key in icons[style]
+        for emoji_set in EMOJI_SETS
+        if key in icons[emoji_set]
     ]
-    distances = twin_distances(drawings)
-    splits = split_drawings(drawings, distances)
-    order = sorted(range(len(drawings)), key=lambda row: hash_int("drawing", drawings[row].concept, drawings[row].style))
-    rows = []
-    for row in order:
-        drawing, split = drawings[row], splits[row]
-        rows.append(
-            {
-                "image": encode_webp(drawing.image),
-                "concept": drawing.concept,
-                "name": drawing.name,
-                "category": drawing.category,
-                "style": drawing.style,
-                "split": split,
-                "sprite": drawing.concept in SPRITES and split == "train" and drawing.style in CORE_STYLES,
-            }
-        )
     missing = set(SPRITES) - {drawing.concept for drawing in drawings}
     if missing:
         raise SystemExit(f"no drawing of the sprites {sorted(missing)}")
-    return pa.Table.from_pylist(rows)
+    splits = split_drawings(drawings, twin_distances(drawings))
+    order = sorted(range(len(drawings)), key=lambda row: hash_int("drawing", drawings[row].concept, drawings[row].set))
+    return pa.Table.from_pylist([drawing_row(drawings[row], split) for row in order if (split := splits[row])])
+
+
+def drawing_row(drawing: Drawing, split: str) -> dict[str, object]:
+    """A row of drawings.parquet."""
+    return {
+        "image": encode_webp(drawing.image),
+        "concept": drawing.concept,
+        "name": drawing.name,
+        "category": drawing.category,
+        "set": drawing.set,
+        "style": drawing.style,
+        "split": split,
+        "sprite": drawing.concept in SPRITES and split == "train" and drawing.set in CORE_SETS,
+    }
 
 
 def encode_webp(image: Image.Image) -> bytes:
@@ -396,7 +423,7 @@ def build_backgrounds(cache: Path) -> pa.Table:
     scikit = fetch_wheel(SCIKIT_IMAGE, cache) / "skimage/data"
     photographs = [(f"opencv-doc/{name}", opencv / name, "OpenCV contributors, Apache-2.0") for name in OPENCV_PHOTOGRAPHS]
     photographs += [(f"scikit-image/{name}", scikit / name, credit) for name, credit in SCIKIT_PHOTOGRAPHS.items()]
-    photographs.sort(key=lambda item: hash_int("background", item[0]))
+    photographs.sort(key=lambda item: hash_int("background", SPLIT_SALT, item[0]))
     rows = []
     for rank, (name, path, credit) in enumerate(photographs):
         split = ("train", "train", "valid", "train", "train", "test")[rank % 6]
@@ -507,7 +534,7 @@ def build_descriptions(cache: Path) -> pa.Table:
         sources.add(source)
         summaries.add(key)
         seen |= parts
-        split = {8: "valid", 9: "test"}.get(hash_int("description", source) % 10, "train")
+        split = {8: "valid", 9: "test"}.get(hash_int("description", SPLIT_SALT, source) % 10, "train")
         row = {"source": source, "package": package, "section": section, "summary": summary, "description": description}
         rows.append({**row, "split": split})
         if len(rows) == NUM_DESCRIPTIONS:

@@ -22,6 +22,15 @@ class PatchOptions(Options):
     """Add the place once more to the encoder's output, so that cross-attention reads an absolute place."""
 
 
+class ImageConvOptions(PatchOptions):
+    """How pictures are convolved to tokens."""
+
+    cells: int = Field(default=4, ge=1, le=64)
+    """Side of a patch in cells, where halving ends and a patch becomes a token."""
+    channels: int = Field(default=32, ge=1, le=1024)
+    """Of the first convolution; each further halving doubles them."""
+
+
 class ImagePatchSpec(AdaptorSpec):
     """One token a patch: an item of (rows, columns) patches is a picture of as many tokens."""
 
@@ -171,6 +180,14 @@ MOTION_DIFFUSION = AdaptorSpec(
     units="floats",
     options=MotionDiffusionOptions,
     implementation="ofa_models.adaptors.motion:MotionDiffusionAdaptor",
+)
+
+IMAGE_CONV = ImagePatchSpec(
+    name="image_conv",
+    summary="Pictures put together from their patches and convolved to one token a patch; patches may be large.",
+    units="floats",
+    options=ImageConvOptions,
+    implementation="ofa_models.adaptors.image_conv:ImageConvAdaptor",
 )
 
 GENERALIST = BackendSpec(

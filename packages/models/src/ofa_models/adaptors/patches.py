@@ -9,6 +9,7 @@ the second, small models do not learn to ground.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -18,8 +19,8 @@ from ofa_models.adaptors.base import Adaptor
 from ofa_models.specs import PatchOptions
 
 
-class PatchAdaptor(Adaptor):
-    """Flattened patches ``[U, F]``, row-major in the grid of each item, to one token each."""
+class PlacedAdaptor(Adaptor, ABC):
+    """Base: what a patch holds, which a subclass says, and where it is."""
 
     axes: ClassVar[int]
     """Dimensions of an item: 2 of a picture, 3 of a clip."""
@@ -30,22 +31,41 @@ class PatchAdaptor(Adaptor):
             raise ValueError(f"{type(self).__name__} needs the width of its units (all numbers of a patch)")
         self.octaves = options.octaves
         num_features = self.axes + 1 + 2 * self.axes * options.octaves
-        self.patch = nn.Linear(unit_features, width)
         self.place = nn.Linear(num_features, width, bias=False)
         self.place_on_memory = nn.Linear(num_features, width, bias=False) if options.memory_place else None
 
+    @abstractmethod
+    def content(self, units: Tensor, shapes: Tensor) -> Tensor:
+        """units ``[U, F]``, row-major in the grid of each item (int64 ``[I, A]``) → ``[U, D]``, without their places."""
+
     def embed(self, units: Tensor, shapes: Tensor) -> Tensor:
         """``[U, D]``."""
-        features = place_features(shapes, self.octaves, self.patch.weight.dtype)
-        tokens: Tensor = self.patch(units) + self.place(features)
+        tokens: Tensor = self.content(units, shapes) + self.place(self._features(shapes))
         return tokens
 
     def memory_place(self, shapes: Tensor) -> Tensor | None:
         """``[U, D]``, or None where the option is off."""
         if self.place_on_memory is None:
             return None
-        place: Tensor = self.place_on_memory(place_features(shapes, self.octaves, self.patch.weight.dtype))
+        place: Tensor = self.place_on_memory(self._features(shapes))
         return place
+
+    def _features(self, shapes: Tensor) -> Tensor:
+        return place_features(shapes, self.octaves, self.place.weight.dtype)
+
+
+class PatchAdaptor(PlacedAdaptor):
+    """Flattened patches ``[U, F]`` through one linear map."""
+
+    def __init__(self, options: PatchOptions, unit_features: int | None, width: int) -> None:
+        super().__init__(options, unit_features, width)
+        assert unit_features is not None
+        self.patch = nn.Linear(unit_features, width)
+
+    def content(self, units: Tensor, shapes: Tensor) -> Tensor:
+        """``[U, D]``."""
+        tokens: Tensor = self.patch(units)
+        return tokens
 
 
 def place_features(shapes: Tensor, octaves: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -80,7 +80,7 @@ DEMO_TASKS: tuple[DemoTask, ...] = (
     DemoTask(
         name="classify",
         title="Image classification",
-        instruction="[IMAGE:img] which category does the image show? -> [TEXT:label,closed_set]",
+        instruction="[IMAGE:img,patch=32,adaptor=image_conv] which category does the image show? -> [TEXT:label,closed_set]",
         target="label",
         metrics=("accuracy",),
         rows_per_step=20,
@@ -89,10 +89,10 @@ DEMO_TASKS: tuple[DemoTask, ...] = (
     DemoTask(
         name="caption",
         title="Image captioning",
-        instruction="[IMAGE:img] what does the image describe? -> [TEXT:cap]",
+        instruction="[IMAGE:img,patch=32,adaptor=image_conv] what does the image describe? -> [TEXT:cap]",
         target="cap",
         metrics=("token_f1", "exact_match"),
-        rows_per_step=56,
+        rows_per_step=110,
         loss_weight=2.0,
     ),
     DemoTask(

@@ -23,14 +23,15 @@ _FILES = ("drawings", "backgrounds", "descriptions")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """One drawing of a concept in one style, 32 × 32 px with alpha.
+    """One drawing of a concept, 32 × 32 px with alpha.
 
     Attributes:
         row: 0-based row of ``drawings.parquet``.
-        concept: key of the concept, the same in every style.
+        concept: key of the concept, the same in every set.
         name: one or two lower-case English words.
         category: one of seven words, such as ``food``.
-        style: the set it was drawn for, such as ``noto``.
+        set: the set of drawings it is from, such as ``noto-v1``.
+        style: whose hand it is by, such as ``noto``: two versions of a set are one style.
         sprite: whether composed scenes use it.
     """
 
@@ -38,6 +39,7 @@ class Drawing:
     concept: str
     name: str
     category: str
+    set: str
     style: str
     split: str
     sprite: bool
@@ -88,6 +90,7 @@ def drawings() -> tuple[Drawing, ...]:
             concept=_text(row, "concept"),
             name=_text(row, "name"),
             category=_text(row, "category"),
+            set=_text(row, "set"),
             style=_text(row, "style"),
             split=_text(row, "split"),
             sprite=bool(row["sprite"]),

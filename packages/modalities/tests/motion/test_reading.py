@@ -1,0 +1,154 @@
+"""Arrays by name, npz files, and what else stands for a motion."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ofa_modalities import SampleError
+from ofa_modalities.motion.output import Motion
+from ofa_modalities.motion.reading import read_motion
+from ofa_modalities.motion.rotations import angles_between, matrices_to_quaternions
+
+
+def arrays(motion: Motion, **changes: Any) -> dict[str, Any]:
+    skeleton = motion.skeleton
+    found = {
+        "rotations": motion.rotations,
+        "root_position": motion.root_position,
+        "parents": skeleton.parents,
+        "offsets": skeleton.offsets,
+        "names": list(skeleton.names),
+        "fps": motion.fps,
+    }
+    return {name: value for name, value in (found | changes).items() if value is not None}
+
+
+def npz(**values: Any) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, **values)
+    return content.getvalue()
+
+
+def equal(one: Motion, other: Motion, degrees: float = 1e-9) -> bool:
+    return (
+        one.skeleton.names == other.skeleton.names
+        and one.fps == other.fps
+        and np.degrees(angles_between(one.rotations, other.rotations)).max() < degrees
+        and np.allclose(one.root_position, other.root_position)
+    )
+
+
+def test_an_npz_file_comes_back_as_it_was(walk: Motion, tmp_path: Path) -> None:
+    again = Motion.load(walk.save(tmp_path / "walk.npz"))
+    assert np.array_equal(again.rotations, walk.rotations)
+    assert np.array_equal(again.root_position, walk.root_position)
+    assert np.array_equal(again.skeleton.end_offsets, walk.skeleton.end_offsets)
+    assert (again.fps, again.up, again.skeleton.names) == (walk.fps, walk.up, walk.skeleton.names)
+
+
+def test_matrices_quaternions_axis_angles_and_lists_are_read(walk: Motion) -> None:
+    quaternions = matrices_to_quaternions(walk.rotations)
+    half = np.arccos(np.clip(quaternions[..., :1], -1, 1))
+    vectors = quaternions[..., 1:] * (2 / np.sinc(half / np.pi))
+    for turns in (walk.rotations, quaternions, -quaternions, vectors, quaternions.tolist()):
+        assert equal(read_motion(arrays(walk, rotations=turns)), walk, 1e-5)
+    assert equal(read_motion(arrays(walk, rotations=walk.rotations.astype(np.float32))), walk, 1e-4)
+
+
+def test_a_path_bytes_base64_a_uri_and_a_motion_stand_for_it(walk: Motion, tmp_path: Path) -> None:
+    path = walk.save(tmp_path / "walk.npz")
+    content = path.read_bytes()
+    text = base64.b64encode(content).decode()
+    for value in (path, str(path), content, text, f"data:application/zip;base64,{text}", {"bytes": content, "path": None}, walk):
+        assert equal(read_motion(value), walk)
+    assert equal(read_motion(walk.to_plain()["bvh"]), walk, 1e-4)
+    wrong = tmp_path / "walk.bvh"
+    wrong.write_bytes(content)
+    assert equal(Motion.load(wrong), walk)
+
+
+def test_a_path_stays_inside_its_root(walk: Motion, tmp_path: Path) -> None:
+    walk.save(tmp_path / "walk.npz")
+    (tmp_path / "data").mkdir()
+    with pytest.raises(SampleError, match="outside the data root"):
+        read_motion("../walk.npz", root=tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"fps": None, "parents": None}, "missing: parents fps"),
+        ({"rotations": np.zeros((30, 6, 5))}, r"\[T, J, 3, 3\], \[T, J, 4\] or \[T, J, 3\]"),
+        ({"rotations": np.zeros((30, 6, 4))}, "length is not 1"),
+        ({"rotations": np.zeros((30, 6, 3, 3))}, "no rotations"),
+        ({"rotations": np.full((30, 6, 3), np.nan)}, "frame 0 is not finite"),
+        ({"rotations": np.zeros((0, 6, 3))}, "0 frames"),
+        ({"rotations": np.zeros((30, 5, 3))}, "6 joints"),
+        ({"rotations": np.zeros((30, 1000, 3))}, "of 1 to 512"),
+        ({"rotations": [[1, 2], [3]]}, "differ in length"),
+        ({"rotations": "left"}, "not"),
+        ({"root_position": np.zeros((29, 3))}, r"is \[30, 3\]"),
+        ({"root_position": np.full((30, 3), np.inf)}, "not finite"),
+        ({"parents": [-1, 2, 1, 0, 0, 0]}, "in a circle"),
+        ({"parents": [-1, 1, 1, 0, 0, 0]}, "in a circle"),
+        ({"parents": [-1, -1, 1, 0, 0, 0]}, "one root"),
+        ({"parents": [0.5] * 6}, "whole numbers"),
+        ({"offsets": np.zeros((5, 3))}, "offsets"),
+        ({"names": ["hips"] * 6}, "two joints are named"),
+        ({"names": ["a\nb", *"cdefg"]}, "no name of a joint"),
+        ({"fps": 0}, "frames a second"),
+        ({"fps": [20, 20]}, "size"),
+        ({"up": "x"}, "y or z"),
+    ],
+)
+def test_broken_arrays_say_what_is_wrong(walk: Motion, changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(SampleError, match=match):
+        read_motion(arrays(walk, **changes), "moves")
+
+
+@pytest.mark.parametrize("value", [None, 3, "", "no such file.bvh", b"PK\x03\x04", b"RIFF....", {}, {"frames": 1}, ["a"]])
+def test_what_is_no_motion_is_refused(value: object) -> None:
+    with pytest.raises(SampleError) as caught:
+        read_motion(value, "moves")
+    assert caught.value.column == "moves"
+
+
+def test_objects_are_not_unpickled(walk: Motion) -> None:
+    content = npz(**arrays(walk, names=np.array(list(walk.skeleton.names), object)))
+    with pytest.raises(SampleError, match="Python objects"):
+        read_motion(content)
+
+
+def test_an_array_that_says_more_than_its_file_holds_is_refused_unread(walk: Motion) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**7, 6, 3, 3)})
+    short = header.getvalue().replace(b"10000000", b"30      ")
+    for head, match in ((header.getvalue(), "at most"), (short, "cut off or broken")):
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("rotations.npy", head + bytes(8))
+        with pytest.raises(SampleError, match=match):
+            read_motion(content.getvalue())
+
+
+def test_a_bomb_is_refused_unpacked_to_its_limit(walk: Motion) -> None:
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays(walk, rotations=np.zeros((200_000, 6, 3), np.float32)))
+    assert len(content.getvalue()) < 100_000
+    with pytest.raises(SampleError, match="at most 300,000 numbers"):
+        read_motion(content.getvalue(), max_numbers=100_000)
+    with pytest.raises(SampleError, match="holds 100 arrays"):
+        read_motion(npz(**{f"a{number}": 1 for number in range(100)}))
+
+
+def test_a_broken_archive_is_refused(walk: Motion, tmp_path: Path) -> None:
+    content = walk.save(tmp_path / "walk.npz").read_bytes()
+    for broken in (content[: len(content) // 2], content[:100] + bytes(200) + content[300:]):
+        with pytest.raises(SampleError):
+            read_motion(broken)
