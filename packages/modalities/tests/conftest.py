@@ -65,6 +65,7 @@ def catalog() -> Catalog:
         LocalProcessorSpec(name="frames", modalities=("FRAMES",), options=FramesOptions),
         AdaptorSpec(name="text", units="ids"),
         AdaptorSpec(name="image_patch", units="floats"),
+        AdaptorSpec(name="video_patch", units="floats"),
         AdaptorSpec(name="frames", units="floats"),
         AdaptorSpec(name="audio_conv", units="floats"),
         AdaptorSpec(name="audio_frames", units="floats"),

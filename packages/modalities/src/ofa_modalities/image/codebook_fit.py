@@ -23,7 +23,7 @@ _WARM_SHARE = 0.25
 """Share of the steps without a book."""
 _DECAY = 0.97
 _COMMITMENT = 0.5
-_LEARNING_RATE = 3e-3
+_LEARNING_RATE = 6e-3
 _KMEANS_CELLS_PER_CODE = 32
 _KMEANS_ROUNDS = 10
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ofa_modalities.processor import SampleError
 from ofa_modalities.video.clip import Clip, Frames, Limits, Shrink, Size
-from ofa_modalities.video.sampling import Times
+from ofa_modalities.video.sampling import TIE_S, Times
 
 _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,ogg,flv,live_flv,asf,mxf,nut,rm,ivf,h264,hevc,vvc,av1,obu,"
@@ -59,11 +59,11 @@ def read_container(source: Path | bytes, column: str, *, times: Times, shrink: S
     """
     av = _library(column)
     try:
-        end_s = _end(av, source, column, limits)
+        span = _span(av, source, column, limits)
         try:
-            return _read(av, source, column, end_s, times, shrink, limits, skip=True)
+            return _read(av, source, column, span, times, shrink, limits, skip=True)
         except _UncleanStart:
-            return _read(av, source, column, end_s, times, shrink, limits, skip=False)
+            return _read(av, source, column, span, times, shrink, limits, skip=False)
     except (av.error.FFmpegError, OSError, ValueError, OverflowError, MemoryError) as error:
         if isinstance(error, SampleError):
             raise
@@ -106,11 +106,15 @@ def _check_size(width: int, height: int, column: str, limits: Limits) -> None:
         raise SampleError(column, f"the video is {width} × {height} pixels, more than {limits.max_pixels} in all")
 
 
-def _end(av: Any, source: Path | bytes, column: str, limits: Limits) -> float:
-    """When the last frame ends, found in the last packets without decoding. Raises SampleError where the header lies."""
+def _span(av: Any, source: Path | bytes, column: str, limits: Limits) -> tuple[float, float]:
+    """When the first frame is shown and the last one ends, in seconds of the container's clock, without decoding.
+
+    The end is found in the last packets. Raises SampleError where the header says otherwise.
+    """
     with closing(_open(av, source, limits)) as container:
         stream = _video_stream(av, container, column, limits)
-        start, stated = _start(stream), _stated_end(container, stream)
+        start = _start(container, stream)
+        stated = _stated_end(container, stream, start)
         if stated is not None:
             _check_duration(stated - start, column, limits)
         if stated is not None and stated > start:
@@ -124,7 +128,7 @@ def _end(av: Any, source: Path | bytes, column: str, limits: Limits) -> float:
     if found is None:
         raise SampleError(column, "the video has no frames")
     _check_duration(found - start, column, limits)
-    return found
+    return start, max(start, found)
 
 
 def _check_duration(duration_s: float, column: str, limits: Limits) -> None:
@@ -132,14 +136,17 @@ def _check_duration(duration_s: float, column: str, limits: Limits) -> None:
         raise SampleError(column, f"the video lasts {duration_s:,.0f} s, more than {limits.max_duration_s:,.0f} s")
 
 
-def _start(stream: _Stream) -> float:
-    return 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base)
+def _start(container: _Container, stream: _Stream) -> float:
+    start = stream.start_time
+    if start is None:
+        start = next((_when(packet) for packet in container.demux(stream) if packet.size), None)
+    return float((start or 0) * stream.time_base)
 
 
-def _stated_end(container: _Container, stream: _Stream) -> float | None:
+def _stated_end(container: _Container, stream: _Stream, start_s: float) -> float | None:
     """When the video stream ends as its header says; None where it says nothing of this stream alone."""
     if stream.duration:
-        return _start(stream) + float(stream.duration * stream.time_base)
+        return start_s + float(stream.duration * stream.time_base)
     try:
         hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
@@ -168,7 +175,7 @@ def _read(
     av: Any,
     source: Path | bytes,
     column: str,
-    end_s: float,
+    span: tuple[float, float],
     times: Times,
     shrink: Shrink,
     limits: Limits,
@@ -177,10 +184,10 @@ def _read(
 ) -> Clip:
     with closing(_open(av, source, limits)) as container:
         stream = _video_stream(av, container, column, limits)
-        start = _start(stream)
-        duration = max(0.0, end_s - start)
+        start = span[0]
+        duration = span[1] - start
         asked = np.asarray(times(duration), np.float64)
-        walk = _Walk(container, stream, skip=skip)
+        walk = _Walk(container, stream, start, skip=skip)
         frames: list[Frames] = []
         shown: list[float] = []
         size: Size | None = None
@@ -233,7 +240,7 @@ def _pixels(frame: _Frame, size: Size) -> Frames:
 class _Walk:
     """Goes forward through a stream, from one moment to the next."""
 
-    def __init__(self, container: _Container, stream: _Stream, *, skip: bool) -> None:
+    def __init__(self, container: _Container, stream: _Stream, start_s: float, *, skip: bool) -> None:
         self.num_decoded = 0
         self._container = container
         self._stream = stream
@@ -243,7 +250,7 @@ class _Walk:
         self._waiting: deque[_Packet] = deque()
         self._waiting_bytes = 0
         self._begun = self._ended = self._drained = False
-        self._reached = _start(stream)
+        self._reached = start_s
         self._decoded: deque[tuple[float, _Frame]] = deque()
         self._before: tuple[float, _Frame] | None = None
         self._present: tuple[float, _Frame] | None = None
@@ -263,7 +270,7 @@ class _Walk:
             self._before, self._present = self._present, following
         if self._present is None:
             return 0.0, None
-        if self._before is not None and moment_s - self._before[0] <= self._present[0] - moment_s:
+        if self._before is not None and moment_s - self._before[0] <= self._present[0] - moment_s + TIE_S:
             return self._before
         return self._present
 
@@ -285,8 +292,8 @@ class _Walk:
         return self._decoded.popleft()
 
     def _time(self, frame: _Frame) -> float:
-        if frame.time is not None:
-            return float(frame.time)
+        if frame.pts is not None:
+            return float(frame.pts * self._base)
         last = self._decoded[-1] if self._decoded else self._present
         return 0.0 if last is None else last[0] + 1 / float(self._stream.average_rate or 25)
 

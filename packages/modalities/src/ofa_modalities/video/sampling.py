@@ -16,6 +16,10 @@ Times = Callable[[float], Float64]
 """Duration of a clip in seconds → ascending moments ``[F]`` in it, in seconds from its first frame."""
 
 
+TIE_S = 1e-6
+"""Frames are equally near where their distances differ by less."""
+
+
 def uniform_times(duration_s: float, count: int) -> Float64:
     """The middles of ``count`` equal parts.
 
@@ -49,6 +53,6 @@ def nearest(presented_s: Float64, asked_s: Float64) -> NDArray[np.int64]:
     """
     after = np.searchsorted(presented_s, asked_s).clip(0, len(presented_s) - 1)
     before = (after - 1).clip(0)
-    earlier = asked_s - presented_s[before] <= presented_s[after] - asked_s
+    earlier = asked_s - presented_s[before] <= presented_s[after] - asked_s + TIE_S
     found: NDArray[np.int64] = np.where(earlier, before, after)
     return found
