@@ -21,7 +21,7 @@ from ofa_modalities.motion.skeleton import MAX_JOINTS, Skeleton
 MAX_NUMBERS = 10_000_000
 """Frames times channels of a file: a quarter of an hour of a body at 120 frames a second."""
 
-_HEADER = re.compile(rb"^[ \t]*MOTION\s+Frames[ \t]*:?[ \t]*(\S+)\s+Frame[ \t]*Time[ \t]*:?[ \t]*(\S+)", re.I | re.M)
+_HEADER = re.compile(rb"[\r\n}][ \t]*MOTION\s+Frames[ \t]*:?[ \t]*(\S+)\s+Frame[ \t]*Time[ \t]*:?[ \t]*(\S+)", re.I)
 _MAX_HEADER_BYTES = 4_000_000
 _CHUNK = 1 << 22
 _CHANNELS = {f"{axis}{kind}".lower(): (kind, number) for number, axis in enumerate("XYZ") for kind in ("position", "rotation")}
@@ -59,7 +59,7 @@ def read_bvh(content: bytes, *, up: Up = "y", max_numbers: int = MAX_NUMBERS) ->
         raise BvhError("it has no MOTION part with `Frames:` and `Frame Time:`")
     if found.start() > _MAX_HEADER_BYTES:
         raise BvhError(f"its hierarchy has {found.start():,} bytes")
-    hierarchy = _read_hierarchy(content[: found.start()].decode("utf-8-sig", "replace"))
+    hierarchy = _read_hierarchy(content[: found.start() + 1].decode("utf-8-sig", "replace"))
     channels = sum(len(joint.channels or ()) for joint in hierarchy.joints)
     if not channels:
         raise BvhError("no joint has channels")
