@@ -146,7 +146,8 @@ def _start(container: _Container, stream: _Stream) -> float:
 def _stated_end(container: _Container, stream: _Stream, start_s: float) -> float | None:
     """When the video stream ends as its header says; None where it says nothing of this stream alone."""
     if stream.duration:
-        return start_s + float(stream.duration * stream.time_base)
+        from_zero = "matroska" in container.format.name  # its durations count from 0, not from the first frame
+        return (0.0 if from_zero else start_s) + float(stream.duration * stream.time_base)
     try:
         hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
