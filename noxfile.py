@@ -30,7 +30,9 @@ ROOT = Path(__file__).parent
 PACKAGES = ("instruction", "modalities", "models", "trainer", "cli")
 TEST_TOOLS = ("pytest", "hypothesis")
 LINT_TOOLS = ("ruff", "mypy", "import-linter", "types-PyYAML", "nox")
-EXTRAS = {"modalities": "[all]", "trainer": "[parquet,datasets]"} | ({"models": "[xformers]"} if sys.platform == "linux" else {})
+EXTRAS = {"modalities": "[all]", "trainer": "[parquet,datasets]"} | {
+    "models": "[diffusion,xformers]" if sys.platform == "linux" else "[diffusion]"
+}
 """xformers has wheels for Linux; its masks and its own reasons not to run are tested without a GPU."""
 
 
