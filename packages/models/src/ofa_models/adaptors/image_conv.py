@@ -5,13 +5,13 @@
 
 Convolutions of stride 2 and residual ones of stride 1 shrink the picture until a patch is G × G cells; the cells of a patch,
 joined in their order, are mapped to one token. So a token knows the surroundings of its patch and the layout within it: a
-drawing that is one large patch becomes one token that holds the whole of it, which learns names many times faster than
-attention to small patches. Nothing looks beyond its own picture, and norms are taken over the channels of one cell, so an item
+drawing that is one large patch becomes one token that holds the whole of it. Nothing looks beyond its own picture, and norms are taken over the channels of one cell, so an item
 has the same tokens whatever else is in the batch. Places are said as in ``image_patch``.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -52,7 +52,7 @@ class ImageConvAdaptor(Adaptor):
                 f"pixels or 2, 4, 8, … times that (here a unit has {unit_features} floats, a side of {self.patch})"
             )
         channels = [3, *(options.channels * 2**level for level in range(depth))]
-        self.halvings = nn.ModuleList(Halving(*pair) for pair in zip(channels, channels[1:], strict=False))
+        self.halvings = nn.ModuleList(Halving(*pair) for pair in itertools.pairwise(channels))
         self.out = nn.Linear(channels[-1] * options.cells**2, width)
         self.cells, self.octaves = options.cells, options.octaves
         num_features = 3 + 4 * options.octaves
