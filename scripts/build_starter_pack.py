@@ -365,9 +365,7 @@ def split_drawings(drawings: list[Drawing], distances: np.ndarray) -> list[str |
         split = ("test", "train", "valid", "train", "train")[rank % 5]
         if split == "train":
             continue
-        lone = {
-            style: [row for row in rows if distances[row] > TWIN_DISTANCE] for style, rows in by_concept[concept].items()
-        }
+        lone = {style: [row for row in rows if distances[row] > TWIN_DISTANCE] for style, rows in by_concept[concept].items()}
         style = min(lone, key=lambda style: (-len(lone[style]), hash_int("held-out style", SPLIT_SALT, concept, style)))
         if lone[style]:
             for row in by_concept[concept][style]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from ofa_models.adaptors.patches import place_features
 from ofa_models.functional import gated_silu, rms_norm, split_heads
@@ -53,3 +54,14 @@ def test_place_features_do_not_depend_on_the_batch():
     together = place_features(torch.tensor([[2, 2], [3, 5], [1, 1]]), 6)
     assert torch.equal(alone, together[4:19])
     assert len(alone.unique(dim=0)) == 15
+
+
+def test_places_of_a_clip_are_those_of_its_frames_with_their_time():
+    features = place_features(torch.tensor([[3, 2, 4]]), 2, torch.float64)
+    frame = place_features(torch.tensor([[2, 4]]), 2, torch.float64)
+    assert features.shape == (24, 3 + 1 + 2 * 3 * 2)
+    assert features[:, 0].view(3, 8)[:, 0].tolist() == pytest.approx([-2 / 3, 0, 2 / 3])
+    for time in range(3):
+        part = features[8 * time : 8 * time + 8]
+        torch.testing.assert_close(part[:, 1:4], frame[:, :3])
+        torch.testing.assert_close(part[:, [6, 7, 8, 9, 12, 13, 14, 15]], frame[:, 3:])

@@ -29,8 +29,8 @@ def test_every_picture_opens_at_its_size() -> None:
 
 def test_the_licence_file_names_every_style_and_background_source() -> None:
     text = (files("ofa_trainer.starter") / "data" / "LICENSES.md").read_text()
-    for style in {drawing.style for drawing in _pack.drawings()}:
-        assert f"| `{style}` |" in text
+    for drawing in _pack.drawings():
+        assert f"| `{drawing.set}` | `{drawing.style}` |" in text
     for split in SPLITS:
         for ground in _pack.backgrounds(split):
             assert f"| `{ground.photograph.split('/')[0]}/` |" in text
@@ -46,23 +46,39 @@ def test_names_are_one_or_two_lower_case_words() -> None:
         assert all(word.isalpha() and word.islower() for word in words) or drawing.name in {"t shirt", "x ray"}
 
 
-def test_a_held_out_drawing_is_the_only_one_of_its_concept_and_the_concept_is_trained() -> None:
+def drawings_by_concept() -> dict[str, list[_pack.Drawing]]:
     by_concept: dict[str, list[_pack.Drawing]] = defaultdict(list)
     for drawing in _pack.drawings():
         by_concept[drawing.concept].append(drawing)
-    for group in by_concept.values():
-        assert len({drawing.style for drawing in group}) == len(group)
+    return by_concept
+
+
+def test_a_concept_holds_out_one_whole_style_for_one_split_and_trains_in_others() -> None:
+    for group in drawings_by_concept().values():
+        assert len({drawing.set for drawing in group}) == len(group)
         held = [drawing for drawing in group if drawing.split != "train"]
-        assert len(held) <= 1
-        assert len(group) - len(held) >= 2
+        assert len({(drawing.split, drawing.style) for drawing in held}) <= 1
+        trained = {drawing.style for drawing in group if drawing.split == "train"}
+        assert len(trained) >= 2
+        assert not trained & {drawing.style for drawing in held}
 
 
-def test_enough_concepts_hold_out_a_style() -> None:
-    counts = Counter(drawing.split for drawing in _pack.drawings())
-    concepts = len({drawing.concept for drawing in _pack.drawings()})
-    assert counts["test"] >= 200
-    assert counts["test"] >= concepts / 5
-    assert counts["valid"] >= concepts / 5
+def test_two_versions_of_a_set_are_one_style() -> None:
+    styles = {drawing.set: drawing.style for drawing in _pack.drawings()}
+    assert len(styles) == 9
+    assert len(set(styles.values())) == 6
+    assert styles["noto"] == styles["noto-v1"]
+    assert styles["emojitwo"] == styles["emojione-v1"]
+    assert styles["fluent-flat"] == styles["fluent-colour"]
+
+
+def test_a_fifth_of_the_concepts_holds_out_a_style_for_each_split() -> None:
+    rows = Counter(drawing.split for drawing in _pack.drawings())
+    groups = drawings_by_concept().values()
+    concepts = Counter(split for group in groups for split in {drawing.split for drawing in group} - {"train"})
+    for split in ("valid", "test"):
+        assert rows[split] >= 200
+        assert 0.18 < concepts[split] / len(groups) <= 0.202
 
 
 def test_no_held_out_drawing_nearly_equals_another() -> None:

@@ -1,6 +1,6 @@
 """The starter pack as sources of rows, one a task and split.
 
-Chance in a row is seeded by (split, task, seed, epoch, index) in training and by (split, task, index) otherwise: every
+Chance in a row is seeded by (recipe, split, task, seed, epoch, index) in training and by (recipe, split, task, index) otherwise: every
 epoch of training has new scenes and new shifts of the drawings, and valid and test are always the same rows.
 """
 
@@ -25,7 +25,7 @@ STARTER_TASKS: tuple[StarterTask, ...] = get_args(StarterTask)
 
 # scenes are composed as they are read; this many rows are called an epoch
 _NUM_SCENES: dict[Split, int] = {"train": 30_000, "valid": 400, "test": 800}
-_RECIPE = "1"  # changes when composing, asking or augmenting does, so that a resumed run notices
+_RECIPE = 2  # changes when composing, asking or augmenting does, so that a resumed run notices
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,12 @@ class StarterSource:
 
     def fingerprint(self) -> str:
         """SHA-256 over the pack's files, the task, the split, the seed of training and the recipe of composed rows."""
-        parts = (pack_digest(), _RECIPE, self.task, self.split, str(self.seed if self.split == "train" else 0))
+        parts = (pack_digest(), str(_RECIPE), self.task, self.split, str(self.seed if self.split == "train" else 0))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def _rng(self, index: int, epoch: int) -> np.random.Generator:
         seed, turn = (self.seed, epoch) if self.split == "train" else (0, 0)
-        return np.random.default_rng([SPLITS.index(self.split), STARTER_TASKS.index(self.task), seed, turn, index])
+        return np.random.default_rng([_RECIPE, SPLITS.index(self.split), STARTER_TASKS.index(self.task), seed, turn, index])
 
     def _picture(self, drawing: Drawing, index: int, epoch: int) -> object:
         if self.split == "train":
