@@ -186,7 +186,7 @@ def test_a_joint_may_turn_about_one_axis_and_have_a_place_that_stays() -> None:
         (("Frames: 2", "Frames: 4"), "says 4 frames of 9 channels and holds 2"),
         (("Frames: 2", "Frames: 0"), "more numbers than its header says"),
         (("Frames: 2", "Frames: two"), "not both numbers"),
-        (("Frames: 2", "Frames: 10000000"), "10,000,000 frames"),
+        (("Frames: 2", "Frames: 10000000"), "10,000,000 frames of 9 channels; at most 4,000,000"),
         (("Frame Time: 0.05", "Frame Time: 0"), "no motion"),
         (("2 2 3 10 20 30 40 50 60\n", "2 2 3 10 20"), "and 5 numbers: it is cut off"),
         (("2 2 3 10 20 30 40 50 60", "2 2 3 10 nan 30 40 50 60"), "frame 1 holds a number that is not finite"),

@@ -18,8 +18,8 @@ from ofa_modalities.motion.output import Motion, Up
 from ofa_modalities.motion.rotations import Float64, euler_to_matrices, matrices_to_euler_zxy
 from ofa_modalities.motion.skeleton import MAX_JOINTS, Skeleton
 
-MAX_NUMBERS = 10_000_000
-"""Frames times channels of a file: a quarter of an hour of a body at 120 frames a second."""
+MAX_NUMBERS = 4_000_000
+"""Frames times channels of a file: over five minutes of a body at 120 frames a second."""
 
 _HEADER = re.compile(rb"[\r\n}][ \t]*MOTION\s+Frames[ \t]*:?[ \t]*(\S+)\s+Frame[ \t]*Time[ \t]*:?[ \t]*(\S+)", re.I)
 _MAX_HEADER_BYTES = 4_000_000

@@ -32,7 +32,7 @@ class MotionOptions(Options):
     (``every:N``), or so large a share drawn at random (``0.2``). An answer of the same column keeps them as they are."""
     up: Literal["y", "z"] = "y"
     """The axis that points up in files that do not say it, and in answers."""
-    max_numbers: int = Field(default=10_000_000, ge=1)
+    max_numbers: int = Field(default=4_000_000, ge=1)
     """Most angles of a file before it is resampled (frames times channels); more is an error."""
     max_bytes: int = Field(default=64_000_000, ge=1)
     """Largest file; a larger one is an error."""
