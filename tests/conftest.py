@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,9 +206,9 @@ def noise() -> Callable[[torch.nn.Module], torch.nn.Module]:
     """Moves every parameter a little: a fresh model adds nothing to its residual stream, so nothing of it would show."""
 
     def shake(model: torch.nn.Module, seed: int = 7) -> torch.nn.Module:
-        generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            for parameter in model.parameters():
+            for name, parameter in model.named_parameters():  # by name: what one part draws does not depend on the others
+                generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{name}".encode()))
                 parameter += torch.randn(parameter.shape, generator=generator) * 0.1
         return model.eval()
 

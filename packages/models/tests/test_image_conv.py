@@ -81,7 +81,7 @@ def test_no_pictures_are_no_tokens() -> None:
 
 @pytest.mark.parametrize("features", [None, 3 * 6 * 6, 3 * 12 * 12, 3 * 2 * 2, 100])
 def test_a_patch_that_does_not_halve_to_its_cells_is_an_error(features: int | None) -> None:
-    with pytest.raises(ValueError, match="halves a patch until it is 4 cells wide|needs the width of its units"):
+    with pytest.raises(ValueError, match=r"halves a patch until it is 4 cells wide|needs the width of its units"):
         ImageConvAdaptor(ImageConvOptions(), features, WIDTH)
 
 

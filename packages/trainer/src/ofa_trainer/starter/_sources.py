@@ -1,7 +1,7 @@
 """The starter pack as sources of rows, one a task and split.
 
-Chance in a row is seeded by (recipe, split, task, seed, epoch, index) in training and by (recipe, split, task, index) otherwise: every
-epoch of training has new scenes and new shifts of the drawings, and valid and test are always the same rows.
+Chance in a row is seeded by (recipe, split, task, seed, epoch, index) in training and by (recipe, split, task, index)
+otherwise: every epoch of training has new scenes and new shifts of the drawings, and valid and test are always the same rows.
 """
 
 from __future__ import annotations
