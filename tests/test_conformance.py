@@ -55,7 +55,7 @@ def other_table(value: Any, answer: Any) -> float:
 GRADIENT = np.indices((24, 32, 3)).sum(0).astype(np.uint8) * 4
 SWEEP = np.stack([np.roll(GRADIENT, 8 * number, axis=1) for number in range(6)])
 FILM = Path(__file__).parents[1] / "packages/modalities/tests/fixtures/video/street.mp4"
-BOOK = "size=16,downsample=4,codes=32,width=16,fit_steps=100"
+BOOK = "size=16,downsample=4,codes=32,width=16,fit_steps=60"
 
 
 def picture_error(raw: Any, picture: Any) -> float:

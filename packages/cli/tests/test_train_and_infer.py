@@ -190,3 +190,18 @@ def test_explain_shows_tokens_labels_and_pictures(ofa, pictures, tmp_path):
     rows = json.loads(ofa(*arguments, "--json").out)
     label = next(part for part in rows[0]["segments"] if part["column"] == "label")
     assert label["labels"][0] is not None
+
+
+def test_explain_shows_the_frames_of_a_clip_and_the_picture_to_be_answered(ofa, tmp_path):
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(tmp_path / "clip.webp", save_all=True, append_images=frames[1:], duration=100, lossless=True)
+    (tmp_path / "my.csv").write_text("clip,img\nclip.webp,clip.webp\n")
+    line = "[VIDEO:clip,num_frames=3,tubelet=1] -> [IMAGE:img,size=16,codes=16,width=8,fit_steps=5]"
+    answer = ofa("explain", line, "--data", str(tmp_path / "my.csv"), "-n", "1", "--out", str(tmp_path / "seen"))
+    assert answer.code == 0, answer.err
+    assert "48 tokens (3 × 4 × 4, each 192 floats)" in answer.out
+    sizes = {}
+    for path in (tmp_path / "seen").iterdir():
+        with Image.open(path) as image:
+            sizes[path.name.split("-")[2]] = image.size
+    assert sizes == {"clip": (96, 32), "img": (16, 16)}

@@ -235,6 +235,22 @@ def test_pictures_and_clips_are_answered_as_grids_of_codes(make_run: Any, fitted
         run.encoder.decode(clip.slot, clip.labels[1:])
 
 
+def test_a_picture_is_coded_once(make_run: Any, fitted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    options, arrays, _ = fitted
+    run = make_run(
+        {"p": "draw [TEXT:cap] -> [IMAGE:img,size=16,downsample=4,codes=32,width=16,fit_steps=120]"}, assets={options.key: arrays}
+    )
+    processor = run.encoder.processor(run.encoder.line("p", run.tasks[0].instructions[0].target[0]))
+    coded: list[int] = []
+    encode = processor._book.encode
+    monkeypatch.setattr(processor._book, "encode", lambda squares: coded.append(len(squares)) or encode(squares))
+    monkeypatch.setattr("ofa_modalities.image.codes._KNOWN_PICTURES", 3)
+    wanted = encode(squares()).reshape(16, -1) + processor._start
+    for numbers in ([0, 1, 0], [1, 0], [2], [3, 2], [0]):
+        assert np.array_equal(processor.ids(squares()[numbers]).reshape(-1, 16), wanted[numbers])
+    assert sum(coded) == 3 + 0 + 1 + 1 + 1  # twice within one call counts twice; with the fourth picture it begins anew
+
+
 def test_a_code_book_that_was_not_fitted_is_said_so(make_run: Any) -> None:
     with pytest.raises(ValueError, match="needs `image_code:32px:8x8:256`"):
         make_run({"p": "draw [TEXT:cap] -> [IMAGE:img]"})

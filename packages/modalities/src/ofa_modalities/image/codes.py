@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ Square = NDArray[np.uint8]
 _FRAMES_OF_A_CLIP = 4
 """That a code book is fitted to."""
 
+_KNOWN_PICTURES = 20_000
+"""Pictures whose codes a processor remembers, since a run sees each many times; then it begins anew."""
+
 
 class CodeProcessor(BaseProcessor):
     """What pictures and clips share as codes: the block, the asset, and the book itself."""
@@ -49,6 +53,7 @@ class CodeProcessor(BaseProcessor):
         self._start = resources.vocabulary.block(options.key).start
         self._size = options.size
         self._book = load_code_book(resources.asset, options)
+        self._known: dict[bytes, NDArray[np.int32]] = {}
 
     @classmethod
     def blocks(cls, slot: SlotPlan, options: CodeBookOptions, candidates: Sequence[str] | None) -> Mapping[str, int]:
@@ -73,8 +78,15 @@ class CodeProcessor(BaseProcessor):
         return make_code_book(options, lambda: training_squares(values, options, context), context)
 
     def ids(self, squares: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """uint8 ``[N, S, S, 3]`` → vocabulary ids ``[N · G · G]``, row-major."""
-        return self._book.encode(squares).reshape(-1) + self._start
+        """uint8 ``[N, S, S, 3]`` → vocabulary ids ``[N · G · G]``, row-major. Pictures seen before are looked up."""
+        keys = [hashlib.blake2b(np.ascontiguousarray(one).data, digest_size=16).digest() for one in squares]
+        missing = [number for number, key in enumerate(keys) if key not in self._known]
+        if missing:
+            if len(self._known) + len(missing) > _KNOWN_PICTURES:
+                self._known = {key: self._known[key] for key in keys if key in self._known}
+            for number, codes in zip(missing, self._book.encode(squares[missing]), strict=True):
+                self._known[keys[number]] = codes.astype(np.int32)
+        return np.stack([self._known[key] for key in keys]).reshape(-1).astype(np.int64) + self._start
 
     def squares(self, ids: NDArray[Any], count: int) -> NDArray[np.uint8]:
         """Vocabulary ids of ``count`` pictures → uint8 ``[N, S, S, 3]``. Raises ValueError for another number of ids."""
