@@ -1,6 +1,6 @@
 """The processor seam: raw value → item of a stream, generated units → value.
 
-A processor is built once per slot of a plan and then used for every row. It never sees a batch, a model or torch.
+A processor is built once per slot of a plan and then used for every row. It never sees a batch or the model.
 Nothing is imported here, so that data sources can raise a SampleError without numpy.
 """
 
