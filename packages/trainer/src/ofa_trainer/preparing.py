@@ -37,6 +37,8 @@ from ofa_trainer.train_plan import DataPlan, TaskRunPlan, TrainPlan
 logger = logging.getLogger(__name__)
 
 MAX_FIT_CHARACTERS = 20_000_000
+MAX_REPEATS = 64
+"""Of the texts of a short task, when a tokenizer is trained."""
 ClosedSets = dict[str, dict[str, tuple[str, ...]]]
 FitReport = Callable[[str, int, int], None]
 
@@ -326,8 +328,22 @@ def _tokenizer(
     if options.tokenizer is not None:
         return load_tokenizer(options.tokenizer)
     rows = {task.name: _rows(training_rows(task), options.fit_rows) for task in tasks}
-    texts = collect_texts(plans, catalog, rows, sets)
-    return train_tokenizer(_limited(texts, MAX_FIT_CHARACTERS), options.tokenizer_size)
+    texts = [list(_limited(collect_texts([plan], catalog, rows, sets), MAX_FIT_CHARACTERS // len(plans))) for plan in plans]
+    return train_tokenizer(balanced(texts), options.tokenizer_size)
+
+
+def balanced(texts: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The texts of several tasks, those of short ones said again until they weigh about as much as those of the longest.
+
+    Merges go to what is frequent: without this, long articles leave a task of short names with pieces of a few letters.
+
+    >>> list(balanced([["a cat"], ["a long story"]]))
+    ['a cat', 'a cat', 'a long story']
+    """
+    lengths = [sum(map(len, task)) for task in texts]
+    for task, length in zip(texts, lengths, strict=True):
+        for _ in range(min(MAX_REPEATS, max(lengths) // max(length, 1)) if length else 0):
+            yield from task
 
 
 def _limited(texts: Iterable[str], most: int) -> Iterator[str]:

@@ -62,7 +62,7 @@ class ImageConvAdaptor(PlacedAdaptor):
         """``[U, D]``: pictures of one shape are convolved together, each within its own edges."""
         counts = shapes.prod(1)
         starts = counts.cumsum(0) - counts
-        kinds, kind_of = shapes.unique(dim=0, return_inverse=True)
+        kinds, kind_of = torch.unique(shapes, dim=0, return_inverse=True)
         tokens, places = [], []
         for kind, (rows, columns) in enumerate(kinds.tolist()):
             items = (kind_of == kind).nonzero().flatten()

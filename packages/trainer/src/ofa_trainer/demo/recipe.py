@@ -24,7 +24,7 @@ SEED = 0
 TRAINING_MINUTES = 5.4
 """Of training proper; preparing, judging and drawing take the rest of six minutes."""
 BATCH_TOKENS = 5000
-TOKENIZER_SIZE = 3000
+TOKENIZER_SIZE = 3500
 MUON_LR = 0.02
 ADAMW_LR = 4e-3
 WARMUP_STEPS = 40

@@ -88,14 +88,16 @@ def _distortion(row: Judged, coefficients: int) -> float:
 def cepstra(mel: NDArray[Any], coefficients: int) -> Float64:
     """log10 mel frames ``[T, M]`` → coefficients 1 … C of the orthonormal cosine transform of natural logarithms ``[T, C]``."""
     basis = _cosines(mel.shape[1], coefficients)
-    return (np.asarray(mel, np.float64) * np.log(10)) @ basis.T
+    found: Float64 = (np.asarray(mel, np.float64) * np.log(10)) @ basis.T
+    return found
 
 
 @lru_cache(maxsize=8)
 def _cosines(num_mels: int, coefficients: int) -> Float64:
     """Rows 1 … C of the orthonormal DCT-II, float64 ``[C, M]``."""
     orders = np.arange(1, min(coefficients, num_mels - 1) + 1)[:, None]
-    return np.sqrt(2 / num_mels) * np.cos(np.pi * orders * (np.arange(num_mels) + 0.5) / num_mels)
+    basis: Float64 = np.sqrt(2 / num_mels) * np.cos(np.pi * orders * (np.arange(num_mels) + 0.5) / num_mels)
+    return basis
 
 
 def warped_mean(apart: Float64) -> float:
