@@ -36,6 +36,10 @@ class PatchCoverOptions(CriterionOptions):
     """Small models do not begin to ground without a strong dense term."""
 
 
+class SourceWordsOptions(CriterionOptions):
+    """Options of ``source_words``."""
+
+
 class FramesOptions(CriterionOptions):
     """Options of ``frames``."""
 
@@ -70,6 +74,12 @@ PATCH_COVER = CriterionSpec(
     options=PatchCoverOptions,
     implementation="ofa_trainer.criteria.patch_cover:PatchCover",
 )
+SOURCE_WORDS = CriterionSpec(
+    name="source_words",
+    summary="Dense: the words of an answer, all at once, from the mean of the encoder's states of a picture or a sound.",
+    options=SourceWordsOptions,
+    implementation="ofa_trainer.criteria.source_words:SourceWords",
+)
 FRAMES = CriterionSpec(
     name="frames",
     summary="Regression of the next float row, refined ones too where there is a post-net, and whether it is the last.",
@@ -86,4 +96,4 @@ DIFFUSION = CriterionSpec(
     implementation="ofa_trainer.criteria.diffusion:Diffusion",
 )
 
-CRITERIA = (CROSS_ENTROPY, SOFT_BINS, PATCH_COVER, FRAMES, DIFFUSION)
+CRITERIA = (CROSS_ENTROPY, SOFT_BINS, PATCH_COVER, SOURCE_WORDS, FRAMES, DIFFUSION)
