@@ -185,7 +185,7 @@ def test_data_that_cannot_be_trained_on(here, data, tmp_path, name, content, tol
         ("[IMAGE:img] -> [TEXT:label,closed_sat]", "OFA-I102(.*\n)+.*did you mean `closed_set`"),
         ("[IMAGE:img] -> [TEXT:label,max_length=0]", "OFA-I103"),
         ("[TEXT:label] where? -> [BOX:region]", "OFA-I107"),
-        ("[AUDIO:img] -> [TEXT:label]", "OFA-I101.*AUDIO"),
+        ("[AUDIO:img,num_mels=0] -> [TEXT:label]", "OFA-I103"),
     ],
 )
 def test_a_malformed_instruction_has_a_caret(here, checkpoint, tmp_path, instruction, told):
