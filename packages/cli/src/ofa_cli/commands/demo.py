@@ -21,9 +21,7 @@ def demo(
     ] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="So many steps instead of minutes.")] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of weights, rows and scenes.")] = 0,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Fifteen tasks over all nine modalities, in twenty minutes, instead of six.")
-    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Fifteen tasks over all nine modalities instead of six.")] = False,
 ) -> None:
     """Train one model on tasks of the starter pack, judge it on held-out rows, and draw a page of its answers.
 

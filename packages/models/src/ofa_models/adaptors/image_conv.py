@@ -5,9 +5,9 @@
 
 Convolutions of stride 2 and residual ones of stride 1 shrink the picture until a patch is G × G cells; the cells of a patch,
 joined in their order, are mapped to one token. So a token knows the surroundings of its patch and the layout within it: a
-drawing that is one large patch becomes one token that holds the whole of it, which learns names many times faster than
-attention to small patches. Nothing looks beyond its own picture, and norms are taken over the channels of one cell, so an item
-has the same tokens whatever else is in the batch. Places are said as in ``image_patch``.
+drawing that is one large patch becomes one token that holds the whole of it. Nothing looks beyond its own picture, and norms
+are taken over the channels of one cell, so an item has the same tokens whatever else is in the batch. Places are said as in
+``image_patch``.
 """
 
 from __future__ import annotations

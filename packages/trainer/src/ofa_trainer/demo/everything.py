@@ -1,4 +1,4 @@
-"""The demo over all nine modalities, in and out: fifteen tasks, one model, twenty minutes. Choices made on the valid split.
+"""The demo over all nine modalities, in and out: fifteen tasks, one model.
 
 The six tasks of the small demo keep their lines, but classification answers with a CATEGORY. Sound is 8 kHz in 40 mel bands;
 an answered sound makes four frames a step, so that two seconds are 40 steps.
@@ -16,7 +16,7 @@ from ofa_trainer.plans import TrainerOptions
 MODEL_SIZE = "tiny"
 MODEL_OVERRIDES: dict[str, Any] = {}
 TRAINING_MINUTES = 16.0
-"""Of training proper; fitting the code book and the motions, judging and drawing take the rest of twenty minutes."""
+"""Of training proper; fitting the code book and the motions, judging and drawing come on top."""
 BATCH_TOKENS = 6500
 TOKENIZER_SIZE = 3500
 FIT_ROWS = 1000

@@ -43,4 +43,4 @@ EVERYTHING = DemoPlan(
     overrides=everything.MODEL_OVERRIDES,
     rows=everything.EVALUATED_ROWS,
 )
-"""All nine modalities, in and out, in twenty minutes."""
+"""All nine modalities, in and out."""
