@@ -32,6 +32,8 @@ WARMUP_STEPS = 40
 DECAY_SHARE = 0.5
 SUMMARY_TOKENS = 32
 """Descriptions are cut to so many."""
+DRAWING = "patch=16,max_patches=4,adaptor=image_conv"
+"""A drawing, and any picture that is asked about later, is seen at 32 px, as four patches."""
 SCENE_PATCHES = 36
 """A scene of 64 px is shrunk to 6 by 6 patches of 8 px."""
 MASK_RATIO = 0.2
@@ -86,7 +88,7 @@ DEMO_TASKS: tuple[DemoTask, ...] = (
     DemoTask(
         name="classify",
         title="Image classification",
-        instruction="[IMAGE:img,patch=16,adaptor=image_conv] which category does the image show? -> [TEXT:label,closed_set]",
+        instruction=f"[IMAGE:img,{DRAWING}] which category does the image show? -> [TEXT:label,closed_set]",
         target="label",
         metrics=("accuracy",),
         rows_per_step=20,
@@ -95,7 +97,7 @@ DEMO_TASKS: tuple[DemoTask, ...] = (
     DemoTask(
         name="caption",
         title="Image captioning",
-        instruction="[IMAGE:img,patch=16,adaptor=image_conv] what does the image describe? -> [TEXT:cap]",
+        instruction=f"[IMAGE:img,{DRAWING}] what does the image describe? -> [TEXT:cap]",
         target="cap",
         metrics=("token_f1", "exact_match"),
         rows_per_step=110,
