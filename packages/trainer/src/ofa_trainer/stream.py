@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from ofa_trainer.mixture import Draw, Mixture, MixtureState
 from ofa_trainer.workers import BadRow, RowReader, encode_in_order
 
+STEPS_AHEAD = 2
+"""Workers encode the rows of about so many steps before they are needed."""
 JUDGE_SHARE_AFTER = 200
 EXAMPLES_OF_BAD_ROWS = 20
 
@@ -77,7 +79,7 @@ class RowStream:
 
     def steps(self, state: StreamState) -> Generator[StepRows, None, None]:
         """The steps after ``state``. Close the iterator to end the workers. Raises TooManyBadRows."""
-        results = encode_in_order(self.reader, self._draws(state.mixture), self.workers)
+        results = encode_in_order(self.reader, self._draws(state.mixture), self.workers, STEPS_AHEAD * self.budget)
         examples: list[Example] = []
         bad: list[BadRow] = []
         tokens = 0

@@ -3,14 +3,19 @@
 main process                       worker k of W
 chunk n of draws ──pipe (n mod W)──▶ read → transform → encode
 results in order ◀──pipe (n mod W)── examples and bad rows
+
+A pipe holds some tens of kilobytes, less than a chunk of pictures. So a thread of the main process takes results off each
+pipe while the main thread computes: a worker never waits for the step to end before it goes on.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import queue
 import signal
 import sys
+import threading
 import traceback
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -28,7 +33,8 @@ from ofa_trainer.mixture import Draw, row_rng
 from ofa_trainer.source import Source
 
 CHUNK_ROWS = 16
-CHUNKS_AHEAD = 4
+LEAST_CHUNKS_AHEAD = 4
+"""Of each worker, whatever the rows hold."""
 
 
 class RowTransform(Protocol):
@@ -86,13 +92,18 @@ class RowReader:
             return BadRow(name, error.address or address, error.column, error.message)
 
 
-def encode_in_order(reader: RowReader, draws: Iterator[Draw], workers: int) -> Generator[tuple[Draw, Result], None, None]:
-    """Results of all draws in their order, by ``workers`` processes or here. Close the iterator to end the processes."""
+def encode_in_order(
+    reader: RowReader, draws: Iterator[Draw], workers: int, ahead_tokens: int
+) -> Generator[tuple[Draw, Result], None, None]:
+    """Results of all draws in their order, by ``workers`` processes or here. Close the iterator to end the processes.
+
+    ahead_tokens: workers run ahead by about so many tokens, which bounds the memory that waiting rows take.
+    """
     if workers == 0:
         for draw in draws:
             yield draw, reader(draw)
         return
-    pool = _Pool(reader, workers)
+    pool = _Pool(reader, workers, ahead_tokens)
     try:
         yield from pool.run(draws)
     finally:
@@ -100,9 +111,11 @@ def encode_in_order(reader: RowReader, draws: Iterator[Draw], workers: int) -> G
 
 
 class _Pool:
-    def __init__(self, reader: RowReader, workers: int) -> None:
+    def __init__(self, reader: RowReader, workers: int, ahead_tokens: int) -> None:
         kind = "fork" if sys.platform == "linux" else "spawn"
         context = multiprocessing.get_context(kind)
+        self.ahead_tokens = ahead_tokens
+        self.num_rows = self.num_tokens = 0
         self.pipes: list[Connection] = []
         self.processes: list[Any] = []
         before = os.environ.get("TOKENIZERS_PARALLELISM")
@@ -120,40 +133,63 @@ class _Pool:
                 del os.environ["TOKENIZERS_PARALLELISM"]
             else:
                 os.environ["TOKENIZERS_PARALLELISM"] = before
+        self.received: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in self.pipes]
+        self.threads = [
+            threading.Thread(target=_receive, args=ends, daemon=True) for ends in zip(self.pipes, self.received, strict=True)
+        ]
+        for thread in self.threads:
+            thread.start()
 
     def run(self, draws: Iterator[Draw]) -> Iterator[tuple[Draw, Result]]:
-        """Keep every worker ``CHUNKS_AHEAD`` chunks ahead and take results in order."""
+        """Keep the workers ahead and take results in order."""
         asked: deque[tuple[int, list[Draw]]] = deque()
         number = 0
         while True:
-            while len(asked) < CHUNKS_AHEAD * len(self.pipes):
+            while len(asked) < self._chunks_ahead():
                 chunk = list(islice(draws, CHUNK_ROWS))
                 if not chunk:
                     break
                 worker = number % len(self.pipes)
-                self.pipes[worker].send(chunk)
+                self._send(worker, chunk)
                 asked.append((worker, chunk))
                 number += 1
             if not asked:
                 return
             worker, chunk = asked.popleft()
-            yield from zip(chunk, self._receive(worker), strict=True)
+            results = self._results(worker)
+            self.num_rows += len(results)
+            self.num_tokens += sum(result.num_tokens for result in results if isinstance(result, Example))
+            yield from zip(chunk, results, strict=True)
 
-    def _receive(self, worker: int) -> Sequence[Result]:
+    def _chunks_ahead(self) -> int:
+        """Chunks whose rows hold ``ahead_tokens``, going by the rows so far."""
+        least = LEAST_CHUNKS_AHEAD * len(self.pipes)
+        rows = self.ahead_tokens * self.num_rows // max(1, self.num_tokens)
+        return max(least, rows // CHUNK_ROWS) if self.num_tokens else least
+
+    def _send(self, worker: int, chunk: Sequence[Draw]) -> None:
         try:
-            results = self.pipes[worker].recv()
-        except (EOFError, ConnectionResetError) as error:
-            self.processes[worker].join(timeout=1)
-            code = self.processes[worker].exitcode
-            raise RuntimeError(f"loader worker {worker} ended with exit code {code}; was it killed for memory?") from error
+            self.pipes[worker].send(chunk)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise self._ended(worker) from error
+
+    def _results(self, worker: int) -> Sequence[Result]:
+        results = self.received[worker].get()
+        if results is None:
+            raise self._ended(worker)
+        if isinstance(results, BaseException):
+            raise RuntimeError(f"the rows of loader worker {worker} cannot be read") from results
         if isinstance(results, str):
             raise RuntimeError(f"a loader worker failed:\n{results}")
         return results  # type: ignore[no-any-return]
 
+    def _ended(self, worker: int) -> RuntimeError:
+        self.processes[worker].join(timeout=1)
+        code = self.processes[worker].exitcode
+        return RuntimeError(f"loader worker {worker} ended with exit code {code}; was it killed for memory?")
+
     def close(self) -> None:
-        """End the processes."""
-        for pipe in self.pipes:
-            pipe.close()
+        """End the processes; the threads end with them, and the pipes last, since the threads read them."""
         for process in self.processes:
             process.terminate()
         for process in self.processes:
@@ -161,6 +197,23 @@ class _Pool:
             if process.is_alive():
                 process.kill()
                 process.join()
+        for thread in self.threads:
+            thread.join()
+        for pipe in self.pipes:
+            pipe.close()
+
+
+def _receive(pipe: Connection, received: queue.SimpleQueue[Any]) -> None:
+    """Put what a worker sends, as it comes; None at its end, an error where that could not be unpickled."""
+    while True:
+        try:
+            received.put(pipe.recv())
+        except (EOFError, OSError):
+            received.put(None)
+            return
+        except Exception as error:  # noqa: BLE001  (the main thread raises it)
+            received.put(error)
+            return
 
 
 def _work(reader: RowReader, pipe: Connection, parent: int) -> None:

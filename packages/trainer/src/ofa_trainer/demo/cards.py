@@ -9,7 +9,7 @@ from ofa_instruction import Slot, parse
 from PIL import Image
 
 from ofa_trainer.demo import recipe
-from ofa_trainer.demo.judging import AnsweredRow, box_of, picture_of, score
+from ofa_trainer.demo.judging import AnsweredRow, box_of, picture_of, score, title_of
 from ofa_trainer.demo.recipe import DemoTask
 from ofa_trainer.demo.results import Answer, Shown
 from ofa_trainer.demo.showing import Showing
@@ -105,4 +105,4 @@ def _verdict(task: DemoTask, row: AnsweredRow, target: Slot) -> dict[str, object
     if target.modality in _WORDS:
         return {"right": bool(score(EXACT_MATCH.name, [judged]).value)}
     value = score(task.metrics[0], [judged]).value
-    return {"note": f"{task.metrics[0].replace('_', ' ')} {value:.2f}"}
+    return {"note": f"{title_of(task.metrics[0])} {value:.2f}"}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ofa_trainer.demo import recipe
-from ofa_trainer.demo.recipe import DEMO_TASKS, DemoTask
+from ofa_trainer.demo.recipe import DEMO_TASKS, TOKEN_WORDS, DemoTask
 from ofa_trainer.plans import TrainerOptions
 
 MODEL_SIZE = "tiny"
@@ -48,6 +48,7 @@ ALL_TASKS: tuple[DemoTask, ...] = (
         metrics=("wer",),
         rows_per_step=20,
         loss_weight=2.5,
+        criteria={"text": TOKEN_WORDS},
     ),
     DemoTask(
         name="speak",
@@ -93,6 +94,7 @@ ALL_TASKS: tuple[DemoTask, ...] = (
         metrics=("accuracy",),
         rows_per_step=8,
         loss_weight=1.5,
+        criteria={"label": TOKEN_WORDS},
     ),
     DemoTask(
         name="table_qa",
@@ -113,7 +115,7 @@ ALL_TASKS: tuple[DemoTask, ...] = (
             "[STRUCT:sql,as=sql,max_length=64]"
         ),
         target="sql",
-        metrics=("exact_match",),
+        metrics=({"execution_accuracy": {"database": "table"}}, "exact_match"),
         rows_per_step=6,
         loss_weight=1.5,
     ),

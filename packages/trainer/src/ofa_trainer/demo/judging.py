@@ -16,7 +16,9 @@ from ofa_trainer.demo.recipe import DemoTask
 from ofa_trainer.demo.results import Box, Figure, TaskFigures
 from ofa_trainer.metrics.metric import Judged, Scores
 from ofa_trainer.metrics.specs import EXACT_MATCH, IOU, METRICS
+from ofa_trainer.plans import NamedOptions
 from ofa_trainer.source import Source
+from ofa_trainer.task import split_named
 
 _METRICS: Mapping[str, MetricSpec] = {spec.name: spec for spec in METRICS}
 _METRIC_TITLES: Mapping[str, str] = {EXACT_MATCH.name: "exact match", IOU.name: "mean IoU"}
@@ -39,11 +41,19 @@ class Baseline:
     answers: Sequence[object]
 
 
-def score(metric: str, rows: Sequence[Judged]) -> Scores:
-    """A built-in metric, with its default options."""
-    spec = _METRICS[metric]
-    scores: Scores = spec.load()(rows, spec.options())
+def score(metric: NamedOptions, rows: Sequence[Judged]) -> Scores:
+    """A built-in metric."""
+    name, options = split_named(metric)
+    spec = _METRICS[name]
+    scores: Scores = spec.load()(rows, spec.options.model_validate(options))
     return scores
+
+
+def reads(metric: NamedOptions) -> tuple[str, ...]:
+    """Columns of a row that a metric reads beside the answer's own."""
+    name, options = split_named(metric)
+    spec = _METRICS[name]
+    return spec.reads(spec.options.model_validate(options))
 
 
 AsAnswer = Callable[[Mapping[str, object]], object]
@@ -64,12 +74,13 @@ def judge(
     else:
         assert as_answer is not None, f"the task `{task.name}` has no baseline"
         first, others = _best_training_answer(task, train, rows, as_answer), []
-    scores, metric = score(task.metrics[0], judged), task.metrics[0]
+    metric = task.metrics[0]
+    scores, name = score(metric, judged), split_named(metric)[0]
     low, value, high = scores.interval()
     against = _answering(judged, first.answers)
     more = [
-        Figure(name=_METRIC_TITLES.get(name, name), value=score(name, judged).value, baseline=score(name, against).value)
-        for name in task.metrics[1:]
+        Figure(name=title_of(other), value=score(other, judged).value, baseline=score(other, against).value)
+        for other in task.metrics[1:]
     ]
     more += [Figure(name=other.name, value=score(metric, _answering(judged, other.answers)).value) for other in others]
     more += _by_kind(metric, rows, against)
@@ -78,7 +89,7 @@ def judge(
         title=task.title,
         instruction=task.instruction,
         split=split,
-        metric=metric,
+        metric=name,
         num_rows=len(rows),
         value=value,
         low=low,
@@ -86,15 +97,21 @@ def judge(
         baseline_name=first.name,
         baseline=score(metric, against).value,
         more=tuple(more),
-        higher_is_better=_METRICS[metric].higher_is_better,
+        higher_is_better=_METRICS[name].higher_is_better,
     )
+
+
+def title_of(metric: NamedOptions) -> str:
+    """What a metric is called on the page."""
+    name, _ = split_named(metric)
+    return _METRIC_TITLES.get(name, name.replace("_", " "))
 
 
 def _answering(judged: Sequence[Judged], answers: Sequence[object]) -> list[Judged]:
     return [replace(row, answer=answer) for row, answer in zip(judged, answers, strict=True)]
 
 
-def _by_kind(metric: str, rows: Sequence[AnsweredRow], against: Sequence[Judged]) -> list[Figure]:
+def _by_kind(metric: NamedOptions, rows: Sequence[AnsweredRow], against: Sequence[Judged]) -> list[Figure]:
     """The metric of each kind of question, where rows have a kind."""
     kinds = sorted({str(row.row["kind"]) for row in rows if "kind" in row.row})
     figures = []
@@ -152,7 +169,7 @@ def _best_training_answer(
     """Of a few training rows, the one whose answer, given always, scores best on other training rows."""
     seen = training_rows(train, candidates + judges)
     references = [Judged(answer=None, reference=row[task.target]) for row in seen[candidates:]]
-    sign = 1 if _METRICS[task.metrics[0]].higher_is_better else -1
+    sign = 1 if _METRICS[split_named(task.metrics[0])[0]].higher_is_better else -1
     answers = [as_answer(row) for row in seen[:candidates]]
     best = max(
         answers, key=lambda answer: sign * score(task.metrics[0], _answering(references, [answer] * len(references))).value

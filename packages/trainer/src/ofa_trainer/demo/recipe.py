@@ -16,7 +16,7 @@ from ofa_instruction import CriterionChoice
 from ofa_instruction.plans import Plan
 from ofa_models.plans import GenerationOptions
 
-from ofa_trainer.plans import TrainerOptions
+from ofa_trainer.plans import NamedOptions, TrainerOptions
 
 MODEL_SIZE = "tiny"
 MODEL_OVERRIDES: dict[str, Any] = {}
@@ -42,14 +42,10 @@ COVER_WEIGHT = 2.0
 SIGMA_BINS = 1.5
 
 WORDS_WEIGHT = 1.0
-"""Of the dense term beside the names and the categories of drawings."""
+"""Of the dense term beside what is read off drawings and clips and heard in speech."""
 
-CRITERIA: Mapping[str, Mapping[str, Sequence[CriterionChoice]]] = {
-    "classify": {"label": ("cross_entropy", ("source_words", {"weight": WORDS_WEIGHT}))},
-    "caption": {"cap": ("cross_entropy", ("source_words", {"weight": WORDS_WEIGHT}))},
-    "ground": {"region": (("soft_bins", {"sigma_bins": SIGMA_BINS}), ("patch_cover", {"weight": COVER_WEIGHT}))},
-}
-"""By task and target column, losses with other options than the modality's own."""
+TOKEN_WORDS: Sequence[CriterionChoice] = ("cross_entropy", ("source_words", {"weight": WORDS_WEIGHT}))
+"""Losses of an answer whose words the encoder is asked for as well."""
 
 PLAIN_ANSWERS = (
     *("yes", "no"),
@@ -58,7 +54,7 @@ PLAIN_ANSWERS = (
 )
 """What a question about a scene is answered with beside the names and the categories of things."""
 
-EVALUATED_ROWS = 300
+EVALUATED_ROWS = 1000
 """Of each task; the pack holds fewer held-out drawings."""
 SHOWN_ROWS = 10
 BASELINE_ROWS = 1000
@@ -66,7 +62,8 @@ BASELINE_ROWS = 1000
 FIT_ROWS = 2000
 """Training rows of each task that the tokenizer is trained on; scenes have to be composed for it."""
 LEAD_WORDS = 10
-GENERATION = GenerationOptions(strategy="greedy")
+GENERATION = GenerationOptions(strategy="beam")
+"""Four beams: summaries gain two to three points of ROUGE-L over greedy answers, the other tasks nothing or a little."""
 
 
 class DemoTask(Plan):
@@ -77,11 +74,13 @@ class DemoTask(Plan):
     instruction: str
     target: str
     """The column that is answered."""
-    metrics: tuple[str, ...]
+    metrics: tuple[NamedOptions, ...]
     """The first decides whether the task has been learnt."""
     rows_per_step: float
     loss_weight: float
     """λ relative to the other tasks: long targets would else drown the short ones of pictures."""
+    criteria: Mapping[str, Sequence[CriterionChoice]] = {}
+    """By target column, losses with other options than the modality's own."""
 
 
 DEMO_TASKS: tuple[DemoTask, ...] = (
@@ -93,6 +92,7 @@ DEMO_TASKS: tuple[DemoTask, ...] = (
         metrics=("accuracy",),
         rows_per_step=20,
         loss_weight=2.0,
+        criteria={"label": TOKEN_WORDS},
     ),
     DemoTask(
         name="caption",
@@ -102,6 +102,7 @@ DEMO_TASKS: tuple[DemoTask, ...] = (
         metrics=("token_f1", "exact_match"),
         rows_per_step=110,
         loss_weight=4.0,
+        criteria={"cap": TOKEN_WORDS},
     ),
     DemoTask(
         name="vqa",
@@ -122,6 +123,7 @@ DEMO_TASKS: tuple[DemoTask, ...] = (
         metrics=("iou_acc", "iou"),
         rows_per_step=38,
         loss_weight=2.0,
+        criteria={"region": (("soft_bins", {"sigma_bins": SIGMA_BINS}), ("patch_cover", {"weight": COVER_WEIGHT}))},
     ),
     DemoTask(
         name="summary",

@@ -19,7 +19,7 @@ from PIL import Image
 from ofa_trainer.checkpointing import MODEL_FILE
 from ofa_trainer.demo import recipe
 from ofa_trainer.demo.cards import shown_rows
-from ofa_trainer.demo.judging import AnsweredRow, judge
+from ofa_trainer.demo.judging import AnsweredRow, judge, reads
 from ofa_trainer.demo.plan import SIX, DemoPlan
 from ofa_trainer.demo.recipe import DemoTask
 from ofa_trainer.demo.report import write_report
@@ -123,7 +123,7 @@ def demo_tasks(seed: int = recipe.SEED, plan: DemoPlan = SIX) -> list[Task]:
             test=starter_source(task.name, "test"),
             closed_sets=closed_sets(task.name),
             metrics=task.metrics,
-            criteria=recipe.CRITERIA.get(task.name, {}),
+            criteria=task.criteria,
             weight=task.rows_per_step,
             loss_weight=task.loss_weight,
         )
@@ -199,6 +199,7 @@ def answer_rows(session: Session, task: DemoTask, source: Source, count: int) ->
                 answer=out[task.target],
                 reference=row[task.target],
                 shown=shown_text(resolved.encoder, example, task.target),
+                given={column: row[column] for metric in task.metrics for column in reads(metric)},
             ),
         )
         for row, example, out in zip(rows, examples, outputs, strict=True)

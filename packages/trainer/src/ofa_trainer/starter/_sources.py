@@ -25,7 +25,7 @@ STARTER_TASKS: tuple[StarterTask, ...] = get_args(StarterTask)
 
 # scenes are composed as they are read; this many rows are called an epoch
 _NUM_SCENES: dict[Split, int] = {"train": 30_000, "valid": 400, "test": 800}
-_RECIPE = 2  # changes when composing, asking or augmenting does, so that a resumed run notices
+_RECIPE = 3  # changes when composing, asking or augmenting does, so that a resumed run notices
 
 
 @dataclass(frozen=True, slots=True)
