@@ -141,6 +141,19 @@ def test_the_command_line_reference_names_every_command_and_option():
                     assert option in section, f"ofa {name} {option}"
 
 
+def test_the_page_of_tasks_names_every_preset_with_its_columns():
+    from ofa_instruction import parse
+    from ofa_trainer.presets import PRESETS
+
+    page = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE))
+    assert rows.keys() == PRESETS.keys()
+    for name, preset in PRESETS.items():
+        for column in re.findall(r"\[[A-Z]+:(\w+)", preset.instruction):
+            assert f"`{column}`" in rows[name], f"{name}: {column}"
+        parse(preset.instruction)
+
+
 def test_links_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):

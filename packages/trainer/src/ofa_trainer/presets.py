@@ -58,6 +58,56 @@ PRESETS: Mapping[str, Preset] = {
         'what is the complete text of " [TEXT:sentence,mask_ratio=0.3] "? -> [TEXT:sentence]',
         ("masked_word_accuracy",),
     ),
+    "speech_to_text": Preset(
+        "Write down what is said.",
+        "[AUDIO:audio] what is the text corresponding to the voice? -> [TEXT:text,uncased]",
+        ("wer",),
+    ),
+    "text_to_speech": Preset(
+        "Say a text.",
+        'what is the voice of " [PHONE:text] "? -> [AUDIO:audio]',
+        ("mel_cepstral_distortion",),
+    ),
+    "text_to_phones": Preset(
+        "Say how a word is pronounced.",
+        'what are the phones of " [TEXT:word,uncased] "? -> [PHONE:phones]',
+        ("wer",),
+    ),
+    "video_classify": Preset(
+        "Which of a set of labels fits a clip?",
+        "[VIDEO:video] what does the video show? -> [CATEGORY:label]",
+        ("accuracy",),
+    ),
+    "video_caption": Preset(
+        "Say what a clip shows.",
+        "[VIDEO:video] what does the video describe? -> [TEXT:cap]",
+        ("token_f1", "exact_match"),
+    ),
+    "motion_caption": Preset(
+        "Say what a person does.",
+        "[MOTION:motion] what does the person do? -> [TEXT:cap]",
+        ("token_f1", "exact_match"),
+    ),
+    "text_to_motion": Preset(
+        "Move as a text says.",
+        'what is the motion of " [TEXT:cap] "? -> [MOTION:motion]',
+        ("joint_error",),
+    ),
+    "table_qa": Preset(
+        "Answer a question about a table.",
+        "[STRUCT:table] [TEXT:question] -> [TEXT:answer]",
+        ("exact_match",),
+    ),
+    "text_to_sql": Preset(
+        "Turn a question about a database into a query.",
+        '[STRUCT:database,processor=database,question=question] what is the query of " [TEXT:question] "? -> [STRUCT:sql,as=sql]',
+        ("execution_accuracy", "exact_match"),
+    ),
+    "text_to_image": Preset(
+        "Draw what a text says.",
+        'what is the picture of " [TEXT:cap] "? -> [IMAGE:img,size=32]',
+        ("psnr",),
+    ),
 }
 
 
