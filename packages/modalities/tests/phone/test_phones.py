@@ -6,9 +6,11 @@ import doctest
 import importlib
 import os
 import pickle
+import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ofa_modalities import SampleError
 from ofa_modalities.phone import dictionary, espeak, rules
-from ofa_modalities.phone.reading import read_phones
+from ofa_modalities.phone.reading import LONGEST_WORD, read_phones
 from ofa_modalities.phone.spec import PhoneOptions
 from ofa_modalities.phone.symbols import BOUNDARY, PUNCTUATION, SYMBOLS
 
@@ -83,6 +85,19 @@ def test_capitals_that_are_also_phones_are_text_unless_said() -> None:
 def test_what_cannot_be_said(value, message) -> None:
     with pytest.raises(SampleError, match=message):
         said(value)
+
+
+@pytest.mark.parametrize("word", ["a" + "'s" * 3000, "zq" + "ing" * 1200, "ab" * 120_000, "x" * 65])
+def test_a_word_without_end_is_an_error_of_its_column(word: str) -> None:
+    with pytest.raises(SampleError, match="a word of at most 64") as caught:
+        said(f"hello {word}")
+    assert caught.value.column == "text"
+
+
+def test_the_longest_words_are_pronounced() -> None:
+    assert max(len(word) for word in dictionary._entries()) < LONGEST_WORD
+    for word in ("a" + "'s" * 31, "z" + "ing" * 21, "x" * 64):
+        assert said(word)
 
 
 def test_unknown_phones_are_an_error() -> None:
@@ -162,12 +177,15 @@ def put_program(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> N
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    espeak.pronounce.cache_clear()
 
 
 @pytest.fixture(autouse=True)
-def _forget() -> None:
-    espeak.pronounce.cache_clear()
+def _forget() -> Iterator[None]:
+    """What one test finds on its path is nothing to the next."""
+    for kept in (espeak.pronounce, espeak.espeak_path):
+        kept.cache_clear()
+    yield
+    espeak.espeak_path.cache_clear()
 
 
 needs_sh = pytest.mark.skipif(os.name == "nt", reason="the program is a shell script")
@@ -197,7 +215,15 @@ def test_espeak_that_is_not_there_is_told(monkeypatch) -> None:
         said("zyzzyvax", fallback="espeak")
 
 
-@pytest.mark.skipif(espeak.espeak_path() is None, reason="espeak-ng is not installed")
+def test_espeak_is_looked_for_once(monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(espeak.shutil, "which", asked.append)
+    said("zyzzyvax blickerty frobnitz", fallback="auto")
+    said("quuxly", fallback="auto")
+    assert asked == ["espeak-ng"]
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_the_real_espeak() -> None:
     assert espeak.pronounce("hello") == ("HH", "AH0", "L", "OW1")
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-_VOICELESS = frozenset(["P", "T", "K", "F", "TH"])
-_HISSING = frozenset(["S", "Z", "SH", "ZH", "CH", "JH"])
-
 
 @lru_cache(maxsize=1)
 def _entries() -> dict[str, str]:
@@ -34,13 +31,18 @@ def look_up(word: str) -> tuple[str, ...] | None:
     if phones is not None:
         return tuple(phones.split())
     if word.endswith("'s") and (owner := look_up(word[:-2])) is not None:
-        return (*owner, *_plural(owner[-1]))
+        return (*owner, *plural(owner[-1]))
     if word.endswith("'"):
         return look_up(word[:-1])
     return None
 
 
-def _plural(last: str) -> tuple[str, ...]:
-    if last in _HISSING:
+def plural(last: str) -> tuple[str, ...]:
+    """``-s`` as English says it after ``last``, be it of many, of an owner or of a verb.
+
+    >>> plural("T"), plural("D"), plural("CH")
+    (('S',), ('Z',), ('IH0', 'Z'))
+    """
+    if last in ("S", "Z", "SH", "ZH", "CH", "JH"):
         return ("IH0", "Z")
-    return ("S",) if last in _VOICELESS else ("Z",)
+    return ("S",) if last in ("P", "T", "K", "F", "TH") else ("Z",)

@@ -34,8 +34,9 @@ _LANGUAGE = re.compile(r"\([\w-]+\)")
 _LONGEST = max(map(len, _IPA))
 
 
+@lru_cache(maxsize=1)
 def espeak_path() -> str | None:
-    """Where espeak-ng is installed, or None."""
+    """Where espeak-ng is installed, or None; looked for once in a process."""
     return shutil.which("espeak-ng")
 
 

@@ -29,6 +29,9 @@ _SAID = {
 
 _CLOCK = re.compile(r"(?<=\d):(?=\d)")
 
+LONGEST_WORD = 64
+"""Letters and apostrophes of the longest word that is pronounced; the dictionary's longest has 34."""
+
 
 def read_phones(value: object, column: str, options: PhoneOptions) -> list[str]:
     """Symbols of ARPAbet, ``|`` between words, punctuation behind the word before it, as the options ask for.
@@ -77,8 +80,11 @@ def _phones_of_text(text: str, column: str, options: PhoneOptions) -> Iterator[s
 def pronounce(word: str, column: str, options: PhoneOptions) -> tuple[str, ...]:
     """Phones of one word of letters and apostrophes: the dictionary's first pronunciation, else the fallback's.
 
-    Capitals that no word is made of are spelled (PBX). Raises SampleError where espeak-ng is asked for and fails.
+    Capitals that no word is made of are spelled (PBX). Raises SampleError for a word longer than ``LONGEST_WORD``, and where
+    espeak-ng is asked for and fails.
     """
+    if len(word) > LONGEST_WORD:
+        raise SampleError(column, f"`{word[:20]}…` has {len(word):,} letters; a word of at most {LONGEST_WORD} is pronounced")
     lower = word.lower()
     phones = look_up(lower)
     if phones is not None:

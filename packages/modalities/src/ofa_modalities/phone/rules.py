@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from ofa_modalities.phone.dictionary import look_up
+from ofa_modalities.phone.dictionary import look_up, plural
 
 _LETTERS = {
     **{"a": "EY1", "b": "B IY1", "c": "S IY1", "d": "D IY1", "e": "IY1", "f": "EH1 F", "g": "JH IY1", "h": "EY1 CH", "i": "AY1"},
@@ -110,11 +110,11 @@ def _of_parts(word: str) -> tuple[str, ...] | None:
             base = look_up(stem) or look_up(doubled) or look_up(stem + "e") or _of_parts(stem)
             if base is not None:
                 return (*base, *phones.split())
-    for end, sound in (("ed", "D"), ("s", "Z")):
+    for end, ending in (("ed", _past), ("s", plural)):
         stem = word.removesuffix(end)
         base = (look_up(stem) or look_up(stem + "e")) if stem != word and len(stem) >= 3 else None
         if base is not None:
-            return (*base, *_ending(base[-1], sound))
+            return (*base, *ending(base[-1]))
     for cut in sorted(range(3, len(word) - 2), key=lambda cut: abs(2 * cut - len(word))):
         left, right = look_up(word[:cut]), look_up(word[cut:])
         if left is not None and right is not None:
@@ -122,15 +122,11 @@ def _of_parts(word: str) -> tuple[str, ...] | None:
     return None
 
 
-def _ending(last: str, sound: str) -> tuple[str, ...]:
-    """``-s`` and ``-ed`` as English says them after ``last``."""
-    if sound == "D":
-        if last in ("T", "D"):
-            return ("IH0", "D")
-        return ("T",) if last in ("P", "K", "F", "TH", "S", "SH", "CH") else ("D",)
-    if last in ("S", "Z", "SH", "ZH", "CH", "JH"):
-        return ("IH0", "Z")
-    return ("S",) if last in ("P", "T", "K", "F", "TH") else ("Z",)
+def _past(last: str) -> tuple[str, ...]:
+    """``-ed`` as English says it after ``last``."""
+    if last in ("T", "D"):
+        return ("IH0", "D")
+    return ("T",) if last in ("P", "K", "F", "TH", "S", "SH", "CH") else ("D",)
 
 
 def _by_letters(word: str) -> tuple[str, ...]:
