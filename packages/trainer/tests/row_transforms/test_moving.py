@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ofa_instruction import compile, default_catalog
+from ofa_instruction import TaskPlan, compile, default_catalog
 from ofa_modalities.motion.reading import read_motion
 from ofa_modalities.processor import SampleError
 from ofa_modalities.video.clip import MirroredVideo
@@ -43,10 +43,13 @@ def motion_file(tmp_path: Path) -> Path:
     return path
 
 
-def changes(instruction: str) -> RowChanges:
+def compiled(instruction: str) -> TaskPlan:
     catalog = default_catalog()
-    task = compile(instruction, catalog, catalog.backend("generalist").spec, name="task")
-    return RowChanges(reaches=(reach_of(MIRROR, task),))
+    return compile(instruction, catalog, catalog.backend("generalist").spec, name="task")
+
+
+def changes(instruction: str) -> RowChanges:
+    return RowChanges(reaches=(reach_of(MIRROR, compiled(instruction)),))
 
 
 def frames_of(value: Any) -> Any:
@@ -61,8 +64,11 @@ def test_a_clip_is_mirrored_when_it_is_read() -> None:
     assert row["cap"] == "it goes RIGHT"
     assert isinstance(row["clip"], MirroredVideo)
     assert np.array_equal(frames_of(row["clip"]), frames_of(clip)[:, :, ::-1])
-    nested = changes("([VIDEO:clip])* -> [TEXT:cap]")({"clip": [clip, clip], "cap": ""}, np.random.default_rng(0))
-    assert [type(one) for one in nested["clip"]] == [MirroredVideo] * 2  # type: ignore[attr-defined]
+    objects = np.empty(2, object)
+    objects[:] = ["a.mp4", "b.mp4"]
+    for clips in ([clip, clip], (clip, clip), objects, np.stack([clip, clip])):
+        nested: Any = changes("([VIDEO:clip])* -> [TEXT:cap]")({"clip": clips, "cap": ""}, np.random.default_rng(0))
+        assert [type(one) for one in nested["clip"]] == [MirroredVideo] * 2
 
 
 def test_a_motion_is_mirrored_with_its_words(motion_file: Path) -> None:
@@ -75,6 +81,15 @@ def test_a_motion_is_mirrored_with_its_words(motion_file: Path) -> None:
     assert np.allclose(again["move"].rotations, motion.rotations)
     with pytest.raises(SampleError, match="column `move`"):
         change({"move": b"no motion", "cap": ""}, np.random.default_rng(0))
+
+
+def test_a_motion_may_be_as_large_as_its_slot_says(motion_file: Path) -> None:
+    row = {"move": str(motion_file), "cap": "left"}
+    for option in ("max_bytes", "max_numbers"):
+        with pytest.raises(SampleError, match="at most 20"):
+            changes(f"[TEXT:cap] -> [MOTION:move,{option}=20]")(row, np.random.default_rng(0))
+    columns = reach_of(MIRROR, compiled("[MOTION:move,max_bytes=90_000_000] [TEXT:cap] -> [TEXT:more]")).moving
+    assert [(one.max_bytes, one.max_numbers) for one in columns] == [(90_000_000, 4_000_000)]
 
 
 def test_a_run_reads_mirrored_clips() -> None:

@@ -119,6 +119,52 @@ def test_a_box_may_be_text_or_any_four_numbers(box: Any) -> None:
     assert change(row, np.random.default_rng(0))["box"] == [20, 4, 28, 10]
 
 
+def objects(*values: Any) -> Any:
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+@pytest.mark.parametrize(
+    "as_list", [list, tuple, np.array, lambda boxes: objects(*boxes)], ids=["list", "tuple", "array", "objects"]
+)
+def test_boxes_of_a_repeat_may_be_any_list(as_list: Any) -> None:
+    boxes = [[4, 4, 12, 10], [14, 2, 20, 9]]
+    change = changes(Mirror(sides="none", probability=1), "[IMAGE:img] what? -> ([BOX:box] [TEXT:word])*")
+    row = {"img": painted((32, 16), boxes), "box": as_list(boxes), "word": ["x", "y"]}
+    assert change(row, np.random.default_rng(0))["box"] == [[20, 4, 28, 10], [12, 2, 18, 9]]
+    assert change(row | {"box": np.array(["4,4,12,10", "14,2,20,9"])}, np.random.default_rng(0))["box"] == [
+        [20, 4, 28, 10],
+        [12, 2, 18, 9],
+    ]
+
+
+def test_pictures_of_a_repeat_may_be_an_array() -> None:
+    boxes = [[2, 3, 9, 8], [20, 1, 28, 9]]
+    images = objects(*(painted((30, 20), [box]) for box in boxes))
+    change = changes(Mirror(sides="none", probability=1), "([IMAGE:img] ([BOX:box])*)* -> [TEXT:a]")
+    changed: Any = change({"img": images, "box": objects([boxes[0]], np.array([boxes[1]])), "a": "x"}, np.random.default_rng(1))
+    assert [extent(image, COLOURS[0]) for image in changed["img"]] == [box for (box,) in changed["box"]]
+
+
+def test_lists_of_other_lengths_are_left_to_the_encoder() -> None:
+    change = changes(Mirror(sides="none", probability=1), "([IMAGE:img] [BOX:box])* -> [TEXT:a]")
+    for boxes in ([[2, 3, 9, 8]] * 2, [], 7, None):
+        row = {"img": [painted((30, 20), [])], "box": boxes, "a": "x"}
+        assert change(row, np.random.default_rng(0))["box"] == boxes
+
+
+@pytest.mark.parametrize("plan", [Crop(), Mirror(sides="none", probability=1)], ids=["crop", "mirror"])
+def test_a_picture_may_be_as_large_as_its_slot_says(plan: Any) -> None:
+    row = {"img": painted((40, 30), []), "a": "x"}
+    with pytest.raises(SampleError, match="more than 1199 in all"):
+        changes(plan, "[IMAGE:img,max_pixels=1199] -> [TEXT:a]")(row, np.random.default_rng(0))
+    changes(plan, "[IMAGE:img,max_pixels=1200] -> [TEXT:a]")(row, np.random.default_rng(0))
+    # Each slot holds the picture to its own limit when it is encoded.
+    twice = changes(plan, "[IMAGE:img,max_pixels=9] -> [IMAGE:img,max_pixels=1200]")
+    assert [columns.max_pixels for columns in twice.reaches[0].pictures] == [1200]
+
+
 def test_two_pictures_are_mirrored_and_one_of_them_cropped() -> None:
     text = "[IMAGE:a] and [IMAGE:b] -> [BOX:box,of=b]"
     row = {"a": painted((30, 20), []), "b": painted((32, 16), [[4, 4, 12, 10]]), "box": [4, 4, 12, 10]}

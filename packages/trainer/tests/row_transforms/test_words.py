@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import pickle
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ofa_instruction import compile, default_catalog
+from ofa_modalities.processor import SampleError
 from ofa_trainer import Crop, Mirror
 from ofa_trainer.row_transforms import plans, words
 from ofa_trainer.row_transforms.applying import RowChanges
@@ -69,6 +71,37 @@ def test_the_texts_of_a_row_follow_its_picture() -> None:
     assert some(row, np.random.default_rng(0))["question"] == row["question"]
 
 
+def test_words_in_arrays_are_exchanged() -> None:
+    change = RowChanges(reaches=(reach(Mirror(swap={"left": "right"}, probability=1), "[IMAGE:img] -> ([TEXT:side])*"),))
+    row = {"img": np.zeros((4, 4), np.uint8), "side": np.array(["left", "right"])}
+    assert change(row, np.random.default_rng(0))["side"] == ["right", "left"]
+
+
+def test_an_index_whose_words_must_be_exchanged_is_refused() -> None:
+    mirror = Mirror(swap={"left": "right"}, probability=1)
+    image = np.zeros((4, 4), np.uint8)
+    change = RowChanges(reaches=(reach(mirror, "[IMAGE:img] [TEXT:count] -> [CATEGORY:side]"),))
+    for index in (0, np.int64(1)):
+        with pytest.raises(SampleError, match="an index tells no words: give the label") as caught:
+            change({"img": image, "count": 7, "side": index}, np.random.default_rng(0))
+        assert caught.value.column == "side"
+    assert change({"img": image, "count": 7, "side": "left"}, np.random.default_rng(0))["side"] == "right"
+    repeated = RowChanges(reaches=(reach(mirror, "[IMAGE:img] -> ([CATEGORY:side])*"),))
+    with pytest.raises(SampleError, match="an index"):
+        repeated({"img": image, "side": np.array([0, 1])}, np.random.default_rng(0))
+    other = RowChanges(
+        reaches=(reach(mirror.model_copy(update={"texts": ("count",)}), "[IMAGE:img] [TEXT:count] -> [CATEGORY:n]"),)
+    )
+    assert other({"img": image, "count": "left", "n": 3}, np.random.default_rng(0))["n"] == 3
+
+
+def test_words_to_exchange_are_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    change = RowChanges(reaches=(reach(Mirror(swap={"left": "right"}, probability=1), "[IMAGE:img] -> [TEXT:side]"),))
+    monkeypatch.setattr(words.WordSwap, "__init__", None)
+    row = {"img": np.zeros((4, 4), np.uint8), "side": "left"}
+    assert pickle.loads(pickle.dumps(change))(row, np.random.default_rng(0))["side"] == "right"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -111,8 +144,8 @@ def test_a_transform_that_does_not_fit_is_refused_before_training(plan: Any, ins
 def test_alternatives_are_seen_together() -> None:
     text = "[IMAGE:img] where is [TEXT:a] ? -> [BOX:box] ||| find [TEXT:b] in [IMAGE:img] : -> [BOX:box]"
     found = reach(Mirror(swap=SWAP), text)
-    assert found.texts == ("a", "b")
-    assert [(picture.image, picture.boxes) for picture in found.pictures] == [("img", ("box",))]
+    assert [text.column for text in found.texts] == ["a", "b"]
+    assert [(picture.image, dict(picture.boxes)) for picture in found.pictures] == [("img", {"box": 0})]
 
 
 @pytest.mark.parametrize("module", [plans, words])

@@ -1,23 +1,24 @@
 """The transforms of a task as a function of a row: what :class:`ofa_trainer.workers.RowReader` calls. Picklable.
 
-A value inside repeats is a list of values; a picture there has boxes of its own place.
+A value inside repeats is a list of values, or what can be indexed like one; a picture there has boxes of its own place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 from ofa_modalities.box.reading import Box, read_box
-from ofa_modalities.image.reading import read_image
+from ofa_modalities.image.reading import MAX_PIXELS, read_image
 from ofa_modalities.processor import SampleError
 from ofa_modalities.video.clip import MirroredVideo
 from PIL import Image, ImageOps
 
-from ofa_trainer.row_transforms.columns import MovingColumn, PictureColumns, Reach, reach_of
+from ofa_trainer.row_transforms.columns import MovingColumn, PictureColumns, Reach, TextColumn, reach_of
 from ofa_trainer.row_transforms.crop import choose_window, clip
 from ofa_trainer.row_transforms.plans import Crop, Mirror
 from ofa_trainer.row_transforms.words import WordSwap
@@ -59,12 +60,11 @@ class RowChanges:
                 self._picture(changed, columns, columns.depth, reach.plan, rng)
         for moving in reach.moving:
             if row.get(moving.column) is not None:
-                changed[moving.column] = self._mirrored(row[moving.column], moving, moving.depth)
-        if isinstance(reach.plan, Mirror) and reach.texts:
-            swap = WordSwap(reach.plan.swap)
-            for column in reach.texts:
-                if column in row:
-                    changed[column] = _swapped(row[column], swap)
+                changed[moving.column] = _each(row[moving.column], moving.depth, partial(self._mirrored, moving=moving))
+        if reach.swap is not None:
+            for text in reach.texts:
+                if text.column in row:
+                    changed[text.column] = _each(row[text.column], text.depth, partial(_swapped, text=text, swap=reach.swap))
         return changed
 
     def _picture(
@@ -72,46 +72,63 @@ class RowChanges:
     ) -> None:
         """Change the pictures and boxes of ``row`` in place."""
         if depth == 0:
-            image = self._read(row[columns.image], columns.image)
-            given = {column: row[column] for column in columns.boxes if row.get(column) is not None}
-            boxes = [(column, box) for column, value in given.items() for box in _boxes(value, column, image.size)]
-            row[columns.image], move = _moved(image, [box for _, box in boxes], plan, rng)
-            for column, value in given.items():
-                row[column] = _map_boxes(value, column, image.size, move)
+            self._with_boxes(row, columns, plan, rng)
             return
-        items: Any = row[columns.image]
-        if not isinstance(items, list | tuple | np.ndarray):
+        images = _items(row[columns.image])
+        if images is None:
             return  # Encoding says what is wrong with it.
-        below = [self._item(row, columns, place) for place in range(len(items))]
-        for part in below:
-            self._picture(part, columns, depth - 1, plan, rng)
-        row.update({name: [part.get(name) for part in below] for name in (columns.image, *columns.boxes) if name in row})
+        whole = {columns.image: images}
+        for name in columns.boxes:
+            items = _items(row.get(name))
+            if items is not None and len(items) == len(images):  # Encoding says what is wrong with others.
+                whole[name] = items
+        for place, image in enumerate(images):
+            part = {name: items[place] for name, items in whole.items()}
+            if image is not None:
+                self._picture(part, columns, depth - 1, plan, rng)
+            for name, items in whole.items():
+                items[place] = part[name]
+        row.update(whole)
 
-    def _mirrored(self, value: Any, moving: MovingColumn, depth: int) -> object:
-        """A clip or a motion, mirrored; inside repeats a list of them."""
-        if depth:
-            if not isinstance(value, list | tuple):
-                return value  # Encoding says what is wrong with it.
-            return [None if item is None else self._mirrored(item, moving, depth - 1) for item in value]
+    def _with_boxes(self, row: dict[str, object], columns: PictureColumns, plan: Crop | Mirror, rng: np.random.Generator) -> None:
+        """Change one picture and its boxes in place."""
+        most = MAX_PIXELS if columns.max_pixels is None else columns.max_pixels
+        image, _ = read_image(row[columns.image], columns.image, root=self.root, max_pixels=most, hosts=self.hosts)
+        boxes: list[Box] = []
+
+        def read(value: object, column: str) -> Box:
+            boxes.append(read_box(value, column, image.size))
+            return boxes[-1]
+
+        found = {
+            column: _each(row[column], depth, partial(read, column=column))
+            for column, depth in columns.boxes.items()
+            if row.get(column) is not None
+        }
+        row[columns.image], move = _moved(image, boxes, plan, rng)
+        row.update({column: _each(value, columns.boxes[column], move) for column, value in found.items()})
+
+    def _mirrored(self, value: Any, moving: MovingColumn) -> object:
+        """A clip or a motion, mirrored."""
         if moving.modality == "VIDEO":
             return MirroredVideo(value)
+        from ofa_modalities.motion.bvh import MAX_NUMBERS
         from ofa_modalities.motion.encoding import mirrored
-        from ofa_modalities.motion.reading import read_motion
+        from ofa_modalities.motion.reading import MAX_BYTES, read_motion
 
-        motion = read_motion(value, moving.column, up=moving.up, root=self.root, hosts=self.hosts)
+        motion = read_motion(
+            value,
+            moving.column,
+            up=moving.up,
+            root=self.root,
+            hosts=self.hosts,
+            max_bytes=MAX_BYTES if moving.max_bytes is None else moving.max_bytes,
+            max_numbers=MAX_NUMBERS if moving.max_numbers is None else moving.max_numbers,
+        )
         try:
             return mirrored(motion)
         except ValueError as error:
             raise SampleError(moving.column, str(error)) from error
-
-    @staticmethod
-    def _item(row: Mapping[str, Any], columns: PictureColumns, place: int) -> dict[str, object]:
-        """What belongs to one picture of a list; lists of other lengths are left to the encoder, which says so."""
-        names = (columns.image, *columns.boxes)
-        return {name: row[name][place] for name in names if row.get(name) is not None and place < len(row[name])}
-
-    def _read(self, value: object, column: str) -> Image.Image:
-        return read_image(value, column, root=self.root, hosts=self.hosts)[0]
 
 
 def row_changes(task: Task, plan: TaskPlan, hosts: frozenset[str] = frozenset()) -> RowTransform | None:
@@ -141,36 +158,30 @@ def _moved(
             assert_never(plan)
 
 
-def _boxes(value: object, column: str, size_px: tuple[int, int]) -> Iterator[Box]:
-    """All boxes in a value: one, or a list of them however deep."""
-    if _is_list_of_boxes(value):
-        items: Any = value
-        for item in items:
-            if item is not None:
-                yield from _boxes(item, column, size_px)
-    else:
-        yield read_box(value, column, size_px)
+def _swapped(value: object, text: TextColumn, swap: WordSwap) -> object:
+    if text.indexed and isinstance(value, int | np.integer) and not isinstance(value, bool):
+        raise SampleError(text.column, "an index tells no words: give the label, or name the columns that do with `texts`")
+    return swap(value) if isinstance(value, str) else value
 
 
-def _map_boxes(value: object, column: str, size_px: tuple[int, int], move: Callable[[Box], list[float]]) -> object:
-    if _is_list_of_boxes(value):
-        items: Any = value
-        return [None if item is None else _map_boxes(item, column, size_px, move) for item in items]
-    return move(read_box(value, column, size_px))
+def _each(value: object, depth: int, change: Callable[[Any], object]) -> object:
+    """A column's value with ``change`` made to what stands inside its repeats, which become lists; what is missing stays so."""
+    if value is None:
+        return None
+    if depth == 0:
+        return change(value)
+    items = _items(value)
+    if items is None:
+        return value  # Encoding says what is wrong with it.
+    return [_each(item, depth - 1, change) for item in items]
 
 
-def _is_list_of_boxes(value: object) -> bool:
-    """Whether it is a list of boxes rather than the four numbers of one."""
-    if isinstance(value, np.ndarray):
-        return value.ndim > 1
-    return isinstance(value, list | tuple) and all(
-        part is None or isinstance(part, list | tuple | np.ndarray) or (isinstance(part, str) and "," in part) for part in value
-    )
-
-
-def _swapped(value: object, swap: WordSwap) -> object:
-    if isinstance(value, str):
-        return swap(value)
-    if isinstance(value, list | tuple):
-        return [_swapped(part, swap) for part in value]
-    return value
+def _items(value: Any) -> list[Any] | None:
+    """The items of a repeat, out of whatever binding takes for one; None for anything else."""
+    if isinstance(value, str | bytes | bytearray | Mapping) or not hasattr(value, "__getitem__"):
+        return None
+    try:
+        count = len(value)
+    except TypeError:
+        return None
+    return [value[place] for place in range(count)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, assert_never
@@ -19,31 +19,51 @@ _WORDS = ("TEXT", "CATEGORY")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureColumns:
-    """A column of pictures, how many repeats stand around it, and the columns of its boxes."""
+    """A column of pictures and how many repeats stand around it.
+
+    boxes: the columns of its boxes, each with the number of repeats around it inside of those around the picture.
+    max_pixels: as its slots say it; None: they do not.
+    """
 
     image: str
     depth: int
-    boxes: tuple[str, ...]
+    boxes: Mapping[str, int]
+    max_pixels: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovingColumn:
-    """A column of clips or motions. up: the axis that points up in motions that do not say it."""
+    """A column of clips or motions.
+
+    up: the axis that points up in motions that do not say it. max_bytes, max_numbers: as its slots say them; None: they do not.
+    """
 
     column: str
     modality: str
     depth: int
     up: Literal["y", "z"] = "y"
+    max_bytes: int | None = None
+    max_numbers: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextColumn:
+    """A column of texts. indexed: an int there is the number of a label, which has no words."""
+
+    column: str
+    depth: int
+    indexed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """What a transform changes. pictures: each with its boxes. moving: clips and motions. texts: whose words are exchanged."""
+    """What a transform changes. pictures: each with its boxes. moving: clips and motions. texts: their words ``swap`` changes."""
 
     plan: Crop | Mirror
     pictures: tuple[PictureColumns, ...] = ()
     moving: tuple[MovingColumn, ...] = ()
-    texts: tuple[str, ...] = ()
+    texts: tuple[TextColumn, ...] = ()
+    swap: WordSwap | None = None
 
 
 def reach_of(plan: Crop | Mirror, task: TaskPlan) -> Reach:
@@ -60,7 +80,9 @@ def reach_of(plan: Crop | Mirror, task: TaskPlan) -> Reach:
                 raise ValueError(
                     f"task `{task.name}`: `mirror` changes pictures, clips and motions, and the instruction has none"
                 )
-            return Reach(plan=plan, pictures=tuple(pictures.values()), moving=moving, texts=_texts(plan, task))
+            swap = WordSwap(plan.swap)
+            texts = _texts(plan, task, swap)
+            return Reach(plan=plan, pictures=tuple(pictures.values()), moving=moving, texts=texts, swap=swap)
         case _:
             assert_never(plan)
 
@@ -73,8 +95,23 @@ def _moving(task: TaskPlan) -> tuple[MovingColumn, ...]:
         if slot.processor.options.get("mirror"):
             raise ValueError(f"task `{task.name}`: `mirror` of [{slot.modality}:{slot.column}] and the transform: leave one out")
         up: Literal["y", "z"] = "z" if slot.processor.options.get("up") == "z" else "y"
-        found.setdefault(slot.column, MovingColumn(column=slot.column, modality=slot.modality, depth=depth, up=up))
+        moving = MovingColumn(
+            column=slot.column,
+            modality=slot.modality,
+            depth=depth,
+            up=up,
+            max_bytes=_limit(task, slot.column, "max_bytes"),
+            max_numbers=_limit(task, slot.column, "max_numbers"),
+        )
+        found.setdefault(slot.column, moving)
     return tuple(found.values())
+
+
+def _limit(task: TaskPlan, column: str, option: str) -> int | None:
+    """The widest limit of the slots that read a column: encoding holds each of them to its own."""
+    slots = (slot for slot, _ in chain.from_iterable(_alternatives(task)) if slot.column == column)
+    limits = [limit for slot in slots if isinstance(limit := slot.processor.options.get(option), int)]
+    return max(limits, default=None)
 
 
 def _chosen(plan: Crop, pictures: dict[str, PictureColumns], task: TaskPlan) -> PictureColumns:
@@ -88,21 +125,29 @@ def _chosen(plan: Crop, pictures: dict[str, PictureColumns], task: TaskPlan) -> 
 
 def _pictures(task: TaskPlan) -> dict[str, PictureColumns]:
     depths: dict[str, int] = {}
-    boxes: dict[str, dict[str, None]] = {}
+    boxes: dict[str, dict[str, int]] = {}
     for slots in _alternatives(task):
-        by_index = {slot.index: slot for slot, _ in slots}
+        by_index = {slot.index: (slot.column, depth) for slot, depth in slots}
         for slot, depth in slots:
             if slot.modality == "IMAGE":
                 depths.setdefault(slot.column, depth)
             if slot.modality == "BOX" and slot.refers_to is not None:
-                boxes.setdefault(by_index[slot.refers_to].column, {})[slot.column] = None
-    return {name: PictureColumns(image=name, depth=depth, boxes=tuple(boxes.get(name, ()))) for name, depth in depths.items()}
+                picture, around = by_index[slot.refers_to]
+                boxes.setdefault(picture, {})[slot.column] = depth - around
+    return {
+        name: PictureColumns(image=name, depth=depth, boxes=boxes.get(name, {}), max_pixels=_limit(task, name, "max_pixels"))
+        for name, depth in depths.items()
+    }
 
 
-def _texts(plan: Mirror, task: TaskPlan) -> tuple[str, ...]:
+def _texts(plan: Mirror, task: TaskPlan, swap: WordSwap) -> tuple[TextColumn, ...]:
     columns: dict[str, str] = {}
-    for slot, _ in chain.from_iterable(_alternatives(task)):
+    texts: dict[str, TextColumn] = {}
+    for slot, depth in chain.from_iterable(_alternatives(task)):
         columns[slot.column] = slot.modality
+        if slot.modality in _WORDS:
+            indexed = slot.modality == "CATEGORY" or (slot.column in texts and texts[slot.column].indexed)
+            texts[slot.column] = TextColumn(column=slot.column, depth=depth, indexed=indexed)
     if plan.sides is not None:
         return ()
     others = [name for name, modality in columns.items() if modality not in _WORDLESS and modality not in _WORDS]
@@ -115,16 +160,13 @@ def _texts(plan: Mirror, task: TaskPlan) -> tuple[str, ...]:
         if columns.get(name) not in _WORDS:
             known = ", ".join(f"`{known}`" for known, modality in columns.items() if modality in _WORDS)
             raise ValueError(f"task `{task.name}`: `mirror` names `{name}`, and the columns with texts are {known or 'none'}")
-    swap = WordSwap(plan.swap)
     for text in _fixed_texts(task):
         if (word := swap.find(text)) is not None:
             raise ValueError(
                 f"task `{task.name}`: the instruction itself says `{word}` ({text!r}), and its words are the same in every row;"
                 " a mirrored picture would not fit them"
             )
-    if plan.texts is not None:
-        return plan.texts
-    return tuple(name for name, modality in columns.items() if modality in _WORDS)
+    return tuple(text for name, text in texts.items() if plan.texts is None or name in plan.texts)
 
 
 def _alternatives(task: TaskPlan) -> Iterator[list[tuple[SlotPlan, int]]]:
