@@ -61,6 +61,21 @@ def test_the_encoder_and_the_map_get_gradients(make, source: Side) -> None:
     assert criterion.map.weight.grad.abs().max() > 0
 
 
+def test_logits_are_kept_for_rows_and_not_for_labels(make, source: Side) -> None:
+    batch, labels = packed(make, source)
+    kept: list[torch.Size] = []
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.shape)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        SourceWords(SourceWordsOptions(), make.context)(make.inputs(batch, labels))
+    size = make.context.vocabulary.size
+    assert (2, size) in kept
+    assert (len(labels.ids), size) not in kept
+
+
 def test_float_units_have_no_words(make) -> None:
     frames = FrameLabels(
         adaptor="a",

@@ -8,4 +8,5 @@ criteria/
   patch_cover.py     dense: does the box cover this patch of its image?
   frames.py          float rows: l1 or l2, and a stop
   diffusion.py       float rows that are denoised together
+  source_words.py    the words of an answer, asked of the encoder
 """

@@ -10,7 +10,6 @@ row of the batch, has a matrix of its own, and is not part of the checkpoint.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from ofa_modalities.batch import FrameLabels, PackedBatch, SegmentColumn, Side, TokenLabels
 from torch import Tensor, nn
 
@@ -43,7 +42,7 @@ class SourceWords(nn.Module):
         with torch.autocast(inputs.memory.states.device.type, enabled=False):
             pooled = pooled_states(inputs.memory.states.to(self.map.weight.dtype), batch.source)[asked]
             logits = self.map(pooled) @ inputs.model.token_weight().to(pooled.dtype).T
-            losses = F.nll_loss(logits.log_softmax(-1)[place], labels.ids, reduction="none")
+            losses = -logits.log_softmax(-1)[place, labels.ids]
         return weighted_terms(losses, labels.weights * words, labels.slots, inputs.scale, self.options.weight)
 
     def _words(self, labels: TokenLabels | FrameLabels) -> Tensor:
