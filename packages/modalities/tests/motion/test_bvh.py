@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ofa_modalities import SampleError
+from ofa_modalities.motion import bvh
 from ofa_modalities.motion.bvh import read_bvh, write_bvh
 from ofa_modalities.motion.output import Motion
 from ofa_modalities.motion.reading import read_motion
@@ -211,6 +212,21 @@ def test_many_frames_are_refused_before_they_are_kept() -> None:
     refused(text, "more numbers than its header says")
     refused(text.replace("Frames: 2", "Frames: 100002"), "at most 100,000 numbers", max_numbers=100_000)
     refused(text, "at most 1,000 are read", max_bytes=1000)
+
+
+def test_a_run_without_blanks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bvh, "_CHUNK", 64)
+    head = SMALL[: SMALL.index("2 2 3 10 20")]
+    refused(head + "2" * 5000, "over 1,000 bytes without a blank")
+    refused(head + "2" * 500, "cut off or broken")
+    assert read_bvh((head + "2.000000000 2 3 10 20 30 40 50 " + "6" + "0" * 300).encode()).num_frames == 2
+
+
+def test_a_run_of_blanks_is_read_once() -> None:
+    """Split in every way, it would take minutes."""
+    blanks = " " * 500_000
+    refused(SMALL.replace("Frames: 2", f"Frames{blanks}x y"), "no MOTION part")
+    refused(SMALL[: SMALL.index("0.05")] + blanks, "no MOTION part")
 
 
 def test_bones_must_keep_their_length() -> None:

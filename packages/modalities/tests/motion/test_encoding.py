@@ -109,6 +109,23 @@ def test_frames_that_are_there_are_kept(jump: Motion) -> None:
 # Another skeleton
 
 
+def test_the_size_is_that_of_the_box_around_the_rest_pose(jump: Motion, body: Skeleton) -> None:
+    for skeleton in (jump.skeleton, body):
+        still = np.broadcast_to(np.eye(3), (1, skeleton.num_joints, 3, 3))
+        places = skeleton.place(still, np.zeros((1, 3)), with_ends=True)[0]
+        assert skeleton.size == pytest.approx(np.linalg.norm(places.max(0) - places.min(0)))
+    assert Skeleton(names=("point",), parents=np.array([-1]), offsets=np.ones((1, 3))).size == 1
+
+
+def test_joints_are_placed_once_for_a_whole_skeleton(jump: Motion, monkeypatch: pytest.MonkeyPatch) -> None:
+    have, placed = jump.skeleton, []
+    other = replace(have, offsets=2 * have.offsets, end_offsets=2 * have.end_offsets)
+    place = Skeleton.place
+    monkeypatch.setattr(Skeleton, "place", lambda *given, **options: placed.append(1) or place(*given, **options))
+    put_on(jump, other)
+    assert len(placed) == 1
+
+
 def test_a_skeleton_of_other_proportions_and_more_joints_is_matched_by_name(walk: Motion, body: Skeleton) -> None:
     more = Skeleton(
         names=("hips", "spine", "leg_r", "leg_l", "chest", "arm_r", "arm_l", "hat"),

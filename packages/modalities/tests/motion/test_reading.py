@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,52 @@ def test_a_bomb_is_refused_unpacked_to_its_limit(walk: Motion) -> None:
         read_motion(content.getvalue(), max_numbers=100_000)
     with pytest.raises(SampleError, match="holds 100 arrays"):
         read_motion(npz(**{f"a{number}": 1 for number in range(100)}))
+
+
+def entry(name: str, descr: object, shape: tuple[int, ...], content: bytes) -> bytes:
+    """An npz file of one array, its header as it is said."""
+    header = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "descr", "shape", "match"),
+    [
+        ("rotations", "|S4096", (10_000,), "not numbers"),
+        ("root_position", "|V4096", (10_000,), "not numbers"),
+        ("offsets", ("<f8", (2,)), (3,), "not numbers"),
+        ("rotations", "<f8", (-1,), "not numbers"),
+        ("names", "|S4096", (10_000,), "at most 512 texts"),
+        ("names", "|S40960000", (1,), "at most 2,097,152 bytes"),
+        ("names", "|S0", (3,), "no array"),
+        ("parents", "<i8", (5_000_000,), "at most 512 numbers"),
+        ("offsets", "<f8", (5_000_000,), "at most 1,536 numbers"),
+        ("up", "<U1", (2,), "at most 1 texts"),
+        ("root_position", "<f8", (0, 10**30), "no array"),
+    ],
+)
+def test_an_array_is_of_its_kind_and_size_before_it_is_unpacked(
+    name: str, descr: object, shape: tuple[int, ...], match: str
+) -> None:
+    content = entry(name, descr, shape, bytes(40_960_000) if match != "no array" else b"")
+    tracemalloc.start()
+    try:
+        with pytest.raises(SampleError, match=match):
+            read_motion(content)
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_long_floats_are_bounded_by_their_bytes(walk: Motion) -> None:
+    long = npz(**arrays(walk, rotations=walk.rotations.astype(np.longdouble), fps=np.longdouble(walk.fps)))
+    assert equal(read_motion(long), walk)
+    numbers = 3 * walk.num_frames * walk.skeleton.num_joints
+    with pytest.raises(SampleError, match=f"at most {8 * 3 * numbers:,} bytes"):
+        read_motion(long, max_numbers=numbers)
 
 
 def test_a_broken_archive_is_refused(walk: Motion, tmp_path: Path) -> None:

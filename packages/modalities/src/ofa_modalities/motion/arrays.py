@@ -33,7 +33,9 @@ from ofa_modalities.motion.skeleton import MAX_JOINTS, Skeleton
 
 _NEEDED = ("rotations", "root_position", "parents", "offsets", "fps")
 _KEYS = (*_NEEDED, "names", "end_parents", "end_offsets", "up")
+_TEXTS = ("names", "up")
 _MAX_ENTRIES = 64
+_MAX_TEXT_BYTES = 4096
 
 
 class ArraysError(ValueError):
@@ -63,7 +65,6 @@ def read_npz(source: Path | bytes, *, up: Up = "y", max_numbers: int) -> Motion:
 
 
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, max_numbers: int) -> NDArray[Any]:
-    most = 3 * max_numbers if name == "rotations" else max_numbers  # a matrix has 9 numbers for 3 angles
     with archive.open(entry) as stream:
         try:
             version = npy.read_magic(stream)
@@ -75,15 +76,40 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, max
             if isinstance(error, ArraysError):
                 raise
             raise ArraysError(f"`{name}` is no array: {error}") from error
-        if dtype.hasobject:
-            raise ArraysError(f"`{name}` holds Python objects, which are not read")
-        if math.prod(shape) > most or dtype.itemsize > 4096:
-            raise ArraysError(f"`{name}` is {list(shape)} of {dtype}; at most {most:,} numbers are read")
+        _check_header(name, shape, dtype, max_numbers)
         size = math.prod(shape) * dtype.itemsize
         content = stream.read(size + 1)
     if len(content) != size:
         raise ArraysError(f"`{name}` says {list(shape)} of {dtype} and has other bytes: it is cut off or broken")
-    return np.frombuffer(content, dtype).reshape(shape, order="F" if by_columns else "C")
+    try:
+        return np.frombuffer(content, dtype).reshape(shape, order="F" if by_columns else "C")
+    except (ValueError, OverflowError) as error:
+        raise ArraysError(f"`{name}` is no array: {error}") from error
+
+
+def _check_header(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], max_numbers: int) -> None:
+    """Raises ArraysError for an array of another kind, or of more items or bytes, than its name may stand for."""
+    kinds, what = ("US", "texts") if name in _TEXTS else ("fiu", "numbers")
+    if dtype.hasobject:
+        raise ArraysError(f"`{name}` holds Python objects, which are not read")
+    if dtype.kind not in kinds or min(shape, default=0) < 0:
+        raise ArraysError(f"`{name}` is {list(shape)} of {dtype}, not {what}")
+    match name:
+        case "rotations":
+            most = 3 * max_numbers  # a matrix has 9 numbers for 3 angles
+        case "names" | "parents":
+            most = MAX_JOINTS
+        case "offsets":
+            most = 3 * MAX_JOINTS
+        case "fps" | "up":
+            most = 1
+        case _:
+            most = max_numbers
+    if math.prod(shape) > most:
+        raise ArraysError(f"`{name}` is {list(shape)} of {dtype}; at most {most:,} {what} are read")
+    most_bytes = _MAX_TEXT_BYTES * most if name in _TEXTS else max(16, 8 * most)
+    if math.prod(shape) * dtype.itemsize > most_bytes:
+        raise ArraysError(f"`{name}` is {list(shape)} of {dtype}; at most {most_bytes:,} bytes are read")
 
 
 def motion_from_arrays(arrays: Mapping[str, Any], *, up: Up = "y", max_numbers: int) -> Motion:

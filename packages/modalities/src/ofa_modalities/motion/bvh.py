@@ -21,7 +21,11 @@ from ofa_modalities.motion.skeleton import MAX_JOINTS, Skeleton
 MAX_NUMBERS = 4_000_000
 """Frames times channels of a file: over five minutes of a body at 120 frames a second."""
 
-_HEADER = re.compile(rb"[\r\n}][ \t]*MOTION\s+Frames[ \t]*:?[ \t]*(\S+)\s+Frame[ \t]*Time[ \t]*:?[ \t]*(\S+)", re.I)
+_HEADER = re.compile(rb"[\r\n}][ \t]*MOTION\s+Frames[ \t]*+:?+[ \t]*+(\S+)\s+Frame[ \t]*+Time[ \t]*+:?+[ \t]*+(\S+)", re.I)
+"""Blanks are taken once and for all (``*+``): a run of them is not split in every way there is."""
+_BLANK = re.compile(rb"\s")
+_LONGEST_NUMBER = 1000
+"""Bytes of a number."""
 _MAX_HEADER_BYTES = 4_000_000
 _CHUNK = 1 << 22
 _CHANNELS = {f"{axis}{kind}".lower(): (kind, number) for number, axis in enumerate("XYZ") for kind in ("position", "rotation")}
@@ -96,8 +100,11 @@ def _read_numbers(content: bytes, start: int, most: int) -> Float64:
     total = 0
     while start < len(content):
         stop = min(len(content), start + _CHUNK)
-        while stop < len(content) and not content[stop : stop + 1].isspace():
-            stop += 1
+        if stop < len(content):
+            blank = _BLANK.search(content, stop, stop + _LONGEST_NUMBER)
+            if blank is None and stop + _LONGEST_NUMBER < len(content):
+                raise BvhError(f"over {_LONGEST_NUMBER:,} bytes without a blank stand among its frames")
+            stop = len(content) if blank is None else blank.start()
         chunk = content[start:stop]
         start = stop
         if not chunk.strip():

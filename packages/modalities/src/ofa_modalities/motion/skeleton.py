@@ -35,6 +35,7 @@ class Skeleton:
 
     names: ``J``, all different. parents: int64 ``[J]``, -1 for the root. offsets: float64 ``[J, 3]`` from the parent, in its
     frame, in whatever unit of length the motion has. end_parents int64 ``[E]``, end_offsets float64 ``[E, 3]``: tips of bones.
+    size: diagonal of the box around the skeleton at rest; 1 where all joints lie in one point.
     Raises ValueError for what is no such skeleton.
 
     >>> Skeleton(names=("hip", "knee"), parents=np.array([-1, 0]), offsets=np.array([[0, 0, 0], [0, -4.0, 0]])).size
@@ -46,6 +47,7 @@ class Skeleton:
     offsets: Float64
     end_parents: Int64 = field(default_factory=_no_parents)
     end_offsets: Float64 = field(default_factory=_no_offsets)
+    size: float = field(init=False)
 
     def __post_init__(self) -> None:
         number = len(self.names)
@@ -77,17 +79,21 @@ class Skeleton:
             raise ValueError("the end of a bone hangs on no joint")
         if not (np.isfinite(self.offsets).all() and np.isfinite(self.end_offsets).all()):
             raise ValueError("an offset of the skeleton is not a finite number")
+        object.__setattr__(self, "size", self._size())
 
     @property
     def num_joints(self) -> int:
         """J."""
         return len(self.names)
 
-    @property
-    def size(self) -> float:
-        """Diagonal of the box around the skeleton at rest; 1 where all joints lie in one point."""
-        points = self.place(np.eye(3)[None, None].repeat(self.num_joints, 1), np.zeros((1, 3)), with_ends=True)[0]
-        return float(np.linalg.norm(points.max(0) - points.min(0))) or 1.0
+    def _size(self) -> float:
+        points = np.zeros((self.num_joints + len(self.end_parents), 3))
+        parents = [*self.parents.tolist(), *self.end_parents.tolist()]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for point, offset in enumerate(np.concatenate([self.offsets, self.end_offsets])):
+                if parents[point] >= 0:
+                    points[point] = points[parents[point]] + offset
+            return float(np.linalg.norm(points.max(0) - points.min(0))) or 1.0
 
     def turn_globally(self, rotations: Float64) -> Float64:
         """Rotations relative to the parents ``[T, J, 3, 3]`` → relative to the world."""

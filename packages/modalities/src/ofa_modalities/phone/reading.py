@@ -30,7 +30,7 @@ _SAID = {
 _CLOCK = re.compile(r"(?<=\d):(?=\d)")
 
 LONGEST_WORD = 64
-"""Letters and apostrophes of the longest word that is pronounced; the dictionary's longest has 34."""
+"""Letters and apostrophes of the longest word that is pronounced; the dictionary's longest has 28."""
 
 
 def read_phones(value: object, column: str, options: PhoneOptions) -> list[str]:
