@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ofa_modalities import unpack
-from ofa_modalities.image.masking import mask_centre, random_mask
+from ofa_modalities.image.masking import mask_centre, mask_patches, masked, random_mask
 from ofa_modalities.video.encoding import clip_grid, fill_tubelets, frames_to_patches, patches_to_frames
 from ofa_modalities.video.output import Video
 
@@ -74,6 +74,18 @@ def test_the_middle_of_every_frame_is_masked(ratio: float, inside: int) -> None:
     assert (grey.sum((1, 2)) == inside * inside).all()
     start = (16 - inside) // 2
     assert grey[:, start : start + inside, start : start + inside].all()
+
+
+def test_a_mask_is_the_one_that_is_named() -> None:
+    units = frames_to_patches(np.full((4, 16, 16, 3), 255, np.uint8), 4, 2)
+
+    def made(mask: Literal["random", "tube", "centre"]) -> np.ndarray:
+        return masked(units, (2, 4, 4), np.random.default_rng(0), ratio=0.5, mask=mask, tubelet=2)
+
+    for mask in ("random", "tube"):
+        places = random_mask((2, 4, 4), 0.5, np.random.default_rng(0), tube=mask == "tube")
+        assert np.array_equal(made(mask), mask_patches(units, places))
+    assert np.array_equal(made("centre"), mask_centre(units, (2, 4, 4), 0.5, tubelet=2))
 
 
 INSTRUCTION = "[VIDEO:clip{}] what happens? -> [TEXT:label]"

@@ -7,6 +7,7 @@ import io
 import struct
 import wave
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -194,6 +195,10 @@ def huge_gif() -> bytes:
         (np.zeros((2, 300, 400, 3), np.uint8), "more than 100000"),
         (np.zeros((400, 30, 30, 3), np.uint8), "at most 1,000,000"),
         ([np.zeros((2, 2), np.uint8)] * 3000, "lasts 120 s"),
+        ([np.zeros((30, 30, 3), np.uint8)] * 400, "the video has 1,080,000 bytes; at most 1,000,000"),
+        ([torch.zeros((3, 30, 30))] * 100, "the video has 1,080,000 bytes; at most 1,000,000"),
+        ([Image.new("RGB", (30, 30))] * 400, "the video has 1,080,000 bytes; at most 1,000,000"),
+        ([{"bytes": bytes(1001), "path": None}] * 1000, "the video has 1,001,000 bytes; at most 1,000,000"),
     ],
     ids=lambda part: part if isinstance(part, str) else type(part).__name__,
 )
@@ -201,6 +206,18 @@ def test_bad_values(value: object, message: str) -> None:
     with pytest.raises(SampleError, match=message) as caught:
         read(value, limits=Limits(max_pixels=100_000, max_duration_s=60.0, max_bytes=1_000_000))
     assert caught.value.column == "clip"
+
+
+def test_pictures_in_files_take_no_bytes_of_a_list(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.png" for number in range(len(FRAMES))]
+    for file, frame in zip(files, FRAMES, strict=True):
+        Image.fromarray(frame).save(file)
+    limits = Limits(max_bytes=1000)
+    wanted = read(FRAMES).frames
+    assert np.array_equal(read(files, limits=limits).frames, wanted)
+    with ExitStack() as opened:
+        pictures = [opened.enter_context(Image.open(file)) for file in files]
+        assert np.array_equal(read(pictures, limits=limits).frames, wanted)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm"])

@@ -6,11 +6,30 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
+
+
+def masked(
+    units: Float32,
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+    *,
+    ratio: float,
+    mask: Literal["random", "tube", "centre"],
+    tubelet: int = 1,
+) -> Float32:
+    """The patches ``[U, F]`` of a grid ``shape`` with a share of them set to 0, chosen as ``mask`` says.
+
+    tubelet: frames of a patch. The options of pictures and clips say what the masks are.
+    """
+    if mask == "centre":
+        return mask_centre(units, shape, ratio, tubelet=tubelet)
+    return mask_patches(units, random_mask(shape, ratio, rng, tube=mask == "tube"))
 
 
 def random_mask(shape: tuple[int, ...], ratio: float, rng: np.random.Generator, *, tube: bool = False) -> NDArray[np.bool_]:

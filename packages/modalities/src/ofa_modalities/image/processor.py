@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ofa_instruction.plans import SlotPlan
 
 from ofa_modalities.image.encoding import augment_mildly, image_to_patches, patch_grid, patches_to_image, resize_to_grid
-from ofa_modalities.image.masking import mask_centre, mask_patches, random_mask
+from ofa_modalities.image.masking import masked
 from ofa_modalities.image.reading import read_image
 from ofa_modalities.image.spec import ImageOptions
 from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources
@@ -45,10 +45,7 @@ class ImageProcessor(BaseProcessor):
             view = (shown[0] * ratio_x, shown[1] * ratio_y, shown[2] * ratio_x, shown[3] * ratio_y)
         units = image_to_patches(image, options.patch)
         if options.mask_ratio and (context.split == "train" or self.resources.also_target):
-            if options.mask == "centre":
-                units = mask_centre(units, grid, options.mask_ratio)
-            else:
-                units = mask_patches(units, random_mask(grid, options.mask_ratio, context.rng))
+            units = masked(units, grid, context.rng, ratio=options.mask_ratio, mask=options.mask)
         return Item(units=units, shape=grid, size_px=size_px, view_px=view)
 
     def show(self, units: NDArray[Any], shape: tuple[int, ...]) -> object:

@@ -41,7 +41,7 @@ class CodeBookOptions(Options):
     crop: bool = False
     """Cut the middle square out of a picture; otherwise the whole picture is squeezed into the square."""
     model: str | None = None
-    """Directory of a VQ model that transformers wrote (Chameleon, Emu3, Janus); ``codes`` and ``downsample`` must be its own. Its
+    """Directory of a VQ model that transformers wrote (Emu3, Janus); ``codes`` and ``downsample`` must be its own. Its
     weights become part of the checkpoint. None: a small model is fitted."""
     fit_steps: int = Field(default=600, ge=1)
     """Steps of fitting, each on 32 pictures."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ofa_instruction.plans import SlotPlan
 
-from ofa_modalities.image.masking import mask_centre, mask_patches, random_mask
+from ofa_modalities.image.masking import masked
 from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources
 from ofa_modalities.video.clip import Clip, Limits, Shrink, Size
 from ofa_modalities.video.encoding import clip_grid, fill_tubelets, frames_to_patches, grid_size, patches_to_frames
@@ -68,11 +68,8 @@ class VideoProcessor(BaseProcessor):
         height, width = frames.shape[1:3]
         shape = (len(frames) // options.tubelet, height // options.patch, width // options.patch)
         if options.mask_ratio and (context.split == "train" or self.resources.also_target):
-            if options.mask == "centre":
-                units = mask_centre(units, shape, options.mask_ratio, tubelet=options.tubelet)
-            else:
-                tube = options.mask == "tube"
-                units = mask_patches(units, random_mask(shape, options.mask_ratio, context.rng, tube=tube))
+            ratio, tubelet = options.mask_ratio, options.tubelet
+            units = masked(units, shape, context.rng, ratio=ratio, mask=options.mask, tubelet=tubelet)
         return Item(units=units, shape=shape, size_px=clip.size_px)
 
     def _shrink(self, width: int, height: int) -> Size:

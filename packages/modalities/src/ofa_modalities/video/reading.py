@@ -69,6 +69,7 @@ def read_video(
         return read(source, column, times=times, shrink=shrink, limits=limits)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         pictures = value
+        _check_bytes(sum(map(_held_bytes, pictures)) if isinstance(pictures, list | tuple) else 0, column, limits)
         return _read_pictures(
             len(pictures),
             lambda number: read_image(pictures[number], column, root=root, max_pixels=limits.max_pixels, hosts=hosts)[0],
@@ -188,6 +189,24 @@ def _read_pictures(
     )
 
 
+def _held_bytes(picture: Any) -> int:
+    """Bytes of memory that a picture of a list holds; one in a file, or not loaded yet (``tile``), holds none."""
+    match picture:
+        case bytes() | str():
+            return len(picture)
+        case Image.Image():
+            return 0 if getattr(picture, "tile", None) else picture.width * picture.height * len(picture.getbands())
+        case Mapping():
+            return sum(map(_held_bytes, picture.values()))
+    size = getattr(picture, "nbytes", 0)
+    return size if isinstance(size, int) else 0
+
+
+def _check_bytes(size: int, column: str, limits: Limits) -> None:
+    if size > limits.max_bytes:
+        raise SampleError(column, f"the video has {size:,} bytes; at most {limits.max_bytes:,} are taken")
+
+
 def _as_frames(value: object, column: str, limits: Limits) -> NDArray[Any]:
     """An array or tensor as ``[n, H, W, C]`` or ``[n, C, H, W]`` or ``[n, H, W]``, not copied where it need not be."""
     tensor: Any = value
@@ -199,8 +218,7 @@ def _as_frames(value: object, column: str, limits: Limits) -> NDArray[Any]:
         raise SampleError(column, f"a video is a path, a folder, bytes, an array or a list of pictures, not {kind}")
     if value.ndim not in (3, 4) or 0 in value.shape:
         raise SampleError(column, f"a video is [frames, H, W, 3] or [frames, 3, H, W], not {list(value.shape)}")
-    if value.nbytes > limits.max_bytes:
-        raise SampleError(column, f"the video has {value.nbytes:,} bytes; at most {limits.max_bytes:,} are taken")
+    _check_bytes(value.nbytes, column, limits)
     height, width = value.shape[1:3]
     if height * width > limits.max_pixels:
         raise SampleError(column, f"the video is {width} × {height} pixels, more than {limits.max_pixels} in all")
