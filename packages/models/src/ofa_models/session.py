@@ -22,7 +22,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import torch
 from ofa_instruction import Catalog, default_catalog
-from ofa_instruction.plans import SlotPlan, walk_slots
+from ofa_instruction.plans import SlotPlan
 from ofa_modalities.processor import SampleError, Split
 from ofa_modalities.segment import Example
 
@@ -30,8 +30,8 @@ from ofa_models._output import Candidate, Output, OutputSlot
 from ofa_models._resolving import Candidates, Resolved, Resolver, SessionError
 from ofa_models.checkpoint import Checkpoint, load_checkpoint
 from ofa_models.generation.diffusion import answer_by_diffusion, answer_size, diffusion_step
-from ofa_models.generation.engine import generate, longest_target, num_copies
-from ofa_models.generation.planning import controls_of, forced_of, plan_steps
+from ofa_models.generation.engine import generate, lane_capacity, num_copies
+from ofa_models.generation.planning import answered_slots, controls_of, forced_of, plan_steps
 from ofa_models.generation.steps import Hypothesis, RepeatStep, RowAnswer, Step, repeat_numbers
 from ofa_models.generation.steps import Path as Place
 from ofa_models.plans import GenerationOptions
@@ -40,7 +40,7 @@ from ofa_models.zoo import as_backend
 __all__ = ["Candidate", "Output", "OutputSlot", "Session", "SessionError"]
 
 _CACHE_TOKENS = 1 << 17
-"""Places of the decoder's cache that one batch may ask for: rows · lanes · longest answer."""
+"""Places of the decoder's cache that one batch may ask for, unless one row alone needs more: rows · lanes · their capacity."""
 
 _MOST_RESOLVED = 256
 """Instructions, each with its candidates, that stay compiled; the oldest goes first."""
@@ -215,6 +215,7 @@ class Session:
         """
         options = generation or self.checkpoint.plan.generation
         steps = plan_steps(resolved.encoder, resolved.program, options)
+        repeats = repeat_numbers(steps)
         model = self.checkpoint.model
         was_training = model.training
         model.eval()
@@ -225,7 +226,7 @@ class Session:
                 for number, answer in zip(chunk, answers, strict=True):
                     row = rows[number] if rows is not None else {}
                     more = partial(self._more, resolved, examples[number], options)
-                    outputs[number] = _Assembly(resolved, steps, examples[number], answer).output(row, root, more)
+                    outputs[number] = _Assembly(resolved, steps, repeats, examples[number], answer).output(row, root, more)
         finally:
             model.train(was_training)
         return [output for output in outputs if output is not None]
@@ -234,8 +235,7 @@ class Session:
         self, resolved: Resolved, example: Example, options: GenerationOptions, column: str, count: int
     ) -> tuple[Candidate, ...]:
         """The best candidates of one closed set, everything before it answered as it was."""
-        answered = [slot for slot in walk_slots(resolved.plan.target) if slot.generator is not None]
-        if options.strategy != "greedy" and len(answered) > 1:
+        if options.strategy != "greedy" and len(answered_slots(resolved.plan)) > 1:
             raise ValueError(
                 f"`{column}` is answered behind others by `{options.strategy}`, where another number of answers may change them;"
                 f" ask with GenerationOptions(num_return={count}) in the first place"
@@ -255,8 +255,9 @@ class Session:
             most_rows = max(1, len(examples))
         else:
             sizes = [example.num_source_tokens for example in examples]
-            longest = max(1, longest_target(steps, (), options.max_items))
-            most_rows = max(1, _CACHE_TOKENS // (num_copies(options) * min(longest, 4096)))
+            forced = [forced_of(resolved.program, example) for example in examples]
+            capacity = lane_capacity(steps, forced, options.max_items)
+            most_rows = max(1, _CACHE_TOKENS // (num_copies(options) * capacity))
         chunk: list[int] = []
         used = 0
         for number in sorted(range(len(examples)), key=sizes.__getitem__):
@@ -294,17 +295,18 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class _Assembly:
-    """Puts the answers of one row together, column by column."""
+    """Puts the answers of one row together, column by column. repeats: their numbers, see :func:`repeat_numbers`."""
 
     resolved: Resolved
     steps: tuple[Step, ...]
+    repeats: Mapping[int, int]
     example: Example
     answer: RowAnswer
 
     def output(self, row: Mapping[str, object], root: Path | None, more: Callable[[str, int], tuple[Candidate, ...]]) -> Output:
         """The row's Output."""
         plan = self.resolved.plan
-        slots = [self._slot(slot) for slot in walk_slots(plan.target) if slot.generator is not None]
+        slots = [self._slot(slot) for slot in answered_slots(plan)]
         pictures = {slot.picture for slot in slots if slot.picture is not None}
         inputs = {column: row[column] for column in pictures if column in row}
         return Output(slots, log_probability=self.answer.log_probability, inputs=inputs, read_picture=_reader(root), more=more)
@@ -316,12 +318,13 @@ class _Assembly:
         if slot.refers_to is not None:
             referred = self.resolved.plan.slots[slot.refers_to]
             picture = referred.column if referred.side == "source" else None
+        candidates = self._nested(slot, lambda place: self._candidates(slot, place))
         return OutputSlot(
             column=slot.column,
             modality=slot.modality,
             depth=depth,
-            value=self._nested(slot, lambda place: self._decode(slot, self._hypotheses(slot, place)[0], place)),
-            candidates=self._nested(slot, lambda place: self._candidates(slot, place)),
+            value=_best(candidates, depth),
+            candidates=candidates,
             closed=rule is not None and rule.tree is not None,
             picture=picture,
             finished=all(found[0].finished for (index, _), found in self.answer.slots.items() if index == slot.index),
@@ -329,23 +332,19 @@ class _Assembly:
 
     def _nested(self, slot: SlotPlan, make: Callable[[Place], Any]) -> Any:
         """``make`` at every place of a slot, in lists as its repeats are nested."""
-        numbers = repeat_numbers(self.steps)
 
         def below(repeats: Sequence[RepeatStep], place: Place) -> Any:
             if not repeats:
                 return make(place)
-            count = self.answer.counts.get((numbers[id(repeats[0])], place), 0)
+            count = self.answer.counts.get((self.repeats[id(repeats[0])], place), 0)
             return [below(repeats[1:], (*place, item)) for item in range(count)]
 
         return below(_repeats_around(self.steps, slot.index) or [], ())
 
-    def _hypotheses(self, slot: SlotPlan, place: Place) -> tuple[Hypothesis, ...]:
-        return self.answer.slots[slot.index, place]
-
     def _candidates(self, slot: SlotPlan, place: Place) -> tuple[Candidate, ...]:
         return tuple(
             Candidate(self._decode(slot, hypothesis, place), hypothesis.log_probability)
-            for hypothesis in self._hypotheses(slot, place)
+            for hypothesis in self.answer.slots[slot.index, place]
         )
 
     def _decode(self, slot: SlotPlan, hypothesis: Hypothesis, place: Place) -> object:
@@ -364,6 +363,11 @@ class _Assembly:
         return place[depth - 1] if depth else 0
 
 
+def _best(candidates: Any, depth: int) -> Any:
+    """The value of the first candidate, in lists as the candidates are."""
+    return [_best(item, depth - 1) for item in candidates] if depth else candidates[0].value
+
+
 def _repeats_around(steps: Sequence[Step], slot: int) -> list[RepeatStep] | None:
     """The repeats around a slot, outermost first; None where it is not below ``steps``."""
     for step in steps:
@@ -380,7 +384,7 @@ def _check_columns(resolved: Resolved, given: Mapping[str, object]) -> None:
     """Raises SessionError where a column is missing or is not one that the instruction reads."""
     slots = resolved.plan.slots
     reads = {slot.column: slot for slot in slots if slot.side == "source" or slot.no_loss}
-    answers = {slot.column: slot for slot in slots if slot.generator is not None}
+    answers = {slot.column: slot for slot in answered_slots(resolved.plan)}
     asks = f"the instruction reads {_spell(reads)} and answers {_spell(answers)}"
     for column in given:
         if column in reads:

@@ -16,6 +16,7 @@ from ofa_modalities.processor import Item
 from ofa_modalities.program import RepeatStep, SlotStep, TextStep
 from ofa_modalities.segment import EncodedSegment, Example
 from ofa_models import CheckpointError, GenerationOptions, Session, save_checkpoint
+from ofa_models.generation.lanes import Lanes
 from ofa_models.generation.planning import forced_of, plan_steps
 from ofa_models.generation.steps import RowAnswer
 from ofa_models.session import SessionError
@@ -242,6 +243,50 @@ def test_batches_keep_to_their_budgets_and_the_order(
     assert len(sizes) > 1
     assert sum(sizes) == 9
     assert [output.text for output in outputs] == [session("caption", row).text for row in rows]
+
+
+@pytest.mark.parametrize("task", ["caption", "prompted", "describe"])
+def test_batches_keep_to_the_cache_that_they_may_ask_for(
+    session: Session, pictures: list[Any], monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    monkeypatch.setattr("ofa_models.session._CACHE_TOKENS", 300)
+    monkeypatch.setattr("ofa_models.generation.engine.MAX_CAPACITY", 20)
+    asked: list[tuple[int, int]] = []
+
+    class Counted(Lanes):
+        def __init__(self, backend: Any, memory: Any, *, copies: int, capacity: int) -> None:
+            super().__init__(backend, memory, copies=copies, capacity=capacity)
+            asked.append((self.num_rows, copies * capacity))
+
+    monkeypatch.setattr("ofa_models.generation.engine.Lanes", Counted)
+    rows = {
+        "caption": [{"img": picture} for picture in pictures * 2],
+        "prompted": [{"question": "a cat", "hint": "a red dog " * number} for number in (1, 8, 8, 8)],
+        "describe": [{"img": picture} for picture in pictures * 2],
+    }[task]
+    session.batch(task, rows, generation=GenerationOptions(strategy="beam", num_beams=4, max_items=200))
+    assert sum(num_rows for num_rows, _ in asked) == len(rows)
+    assert all(num_rows * each <= 300 or num_rows == 1 for num_rows, each in asked)
+    assert len(asked) <= 3 or task == "prompted"
+
+
+def test_a_long_answer_counts_as_long_as_it_may_be(session: Session, pictures: list[Any]) -> None:
+    resolved, options = session.resolve("caption"), GenerationOptions(max_length=50_000)
+    rng = np.random.default_rng(0)
+    example = resolved.encoder.encode("caption", {"img": pictures[0]}, split="infer", rng=rng, with_targets=False)
+    chunks = session._chunks(resolved, [example] * 5, plan_steps(resolved.encoder, resolved.program, options), options)
+    assert list(map(len, chunks)) == [2, 2, 1]
+
+
+def test_answers_are_decoded_once(session: Session, pictures: list[Any]) -> None:
+    for output in session.batch("ground", rows_for(pictures)["ground"]):
+        assert output.value is output.candidates[0].value
+    slots = [slot for output in session.batch("boxed", rows_for(pictures)["boxed"]) for slot in output.slots]
+    assert any(slot.value for slot in slots)
+    for slot in slots:
+        values: Any = slot.value
+        for value, candidates in zip(values, slot.candidates, strict=True):
+            assert value is candidates[0].value
 
 
 def test_instructions_without_an_answer_are_errors(session: Session, pictures: list[Any]) -> None:

@@ -82,6 +82,12 @@ def longest_target(steps: Sequence[Step], forced: Sequence[Forced], max_items: i
     return total
 
 
+def lane_capacity(steps: Sequence[Step], forced: Sequence[Forced], max_items: int) -> int:
+    """Tokens that a lane has room for, at least one: what ``steps`` need with repeats that fill no more than MAX_CAPACITY."""
+    least = longest_target(steps, forced, min(1, max_items))
+    return max(1, min(longest_target(steps, forced, max_items), max(MAX_CAPACITY, least)))
+
+
 def _most_inputs(step: TokenStep) -> int:
     if step.rule.tree is not None:
         return int(step.rule.tree.depth[-1])
@@ -114,10 +120,8 @@ def generate(
     forced: of each row, what its slots without a loss hold. row_keys: int of each row that its random numbers are drawn
     by together with ``options.seed``; what else is in the batch does not matter.
     """
-    longest = longest_target(steps, forced, options.max_items)
-    capacity = min(longest, max(MAX_CAPACITY, longest_target(steps, forced, min(1, options.max_items))))
     copies = num_copies(options)
-    lanes = Lanes(backend, memory, copies=copies, capacity=max(1, capacity))
+    lanes = Lanes(backend, memory, copies=copies, capacity=lane_capacity(steps, forced, options.max_items))
     draws = [Draws(options.seed, key, copy) for key in row_keys for copy in range(copies)]
     walk = _Walk(
         lanes=lanes,

@@ -43,7 +43,7 @@ def plan_steps(encoder: TaskEncoder, program: Program, options: GenerationOption
 
     Raises UnsupportedGeneration where there is nothing to answer, and for what cannot be generated.
     """
-    if not any(slot.generator is not None for slot in program.plan.slots):
+    if not answered_slots(program.plan):
         raise UnsupportedGeneration(f"`{program.plan.text}` asks for no answer: its target side has no slot to generate")
     return _steps(encoder, program.target, options)
 
@@ -118,5 +118,5 @@ def forced_of(program: Program, example: Example) -> dict[tuple[int, Path], Enco
 
 
 def answered_slots(plan: InstructionPlan) -> tuple[SlotPlan, ...]:
-    """Slots that an answer has a value for."""
+    """Slots that an answer has a value for, in reading order."""
     return tuple(slot for slot in plan.slots if slot.generator is not None)
