@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ofa_modalities.struct.database import SqlError, open_database
 from ofa_modalities.struct.output import Sql, Table
+from ofa_modalities.struct.query import normalise_query
 
 SHOP = """
 CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT, price REAL);
@@ -109,6 +112,57 @@ def test_the_database_refuses_what_writes_whoever_asks(text: str, shop: Path) ->
         with pytest.raises(sqlite3.DatabaseError):
             connection.execute("DELETE FROM item")
         assert connection.execute("SELECT count(*) FROM item").fetchone() == (3,)
+
+
+COMMENTED = [
+    ("SELECT name FROM item -- rows\nWHERE id = 2", "SELECT name FROM item WHERE id = 2"),
+    ("-- the dear\n--ones\nSELECT name FROM item WHERE price > 2 ; -- end", "SELECT name FROM item WHERE price > 2"),
+    ("SELECT/* a\n-- b */name/**/FROM item/* ' */WHERE id=2 -- '", "SELECT name FROM item WHERE id=2"),
+    ("SELECT '-- a  \n', \"name\" FROM item /* to the end", "SELECT '-- a  \n', \"name\" FROM item"),
+    ("SELECT '/* it''s */', price AS \"--\", id AS [/* x */], id AS `--`  FROM item",
+     "SELECT '/* it''s */', price AS \"--\", id AS [/* x */], id AS `--` FROM item"),
+    ("SELECT 3 - -1, 4 / 2 * 1 FROM item", "SELECT 3 - -1, 4 / 2 * 1 FROM item"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "wanted"), COMMENTED)
+def test_a_query_on_one_line_has_the_same_rows(text: str, wanted: str) -> None:
+    assert normalise_query(text) == wanted
+    with open_database(SHOP) as connection:
+        rows, same = (connection.execute(query).fetchall() for query in (text, wanted))
+    assert rows == same
+    assert rows
+
+
+@pytest.mark.parametrize("source", ["bytes", "script", "table", "path"])
+@pytest.mark.parametrize("step", ["deserialize", "execute", "executescript", "executemany"])
+def test_a_database_that_fails_is_closed(source: str, step: str, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Connection] = []
+
+    class Connection(sqlite3.Connection):
+        """Fails at one step, and knows whether it was closed."""
+
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+            super().close()
+
+    def fail(*given: object) -> None:
+        raise sqlite3.OperationalError("no")
+
+    def connect(*given: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(real(*given, **options, factory=Connection))
+        return opened[-1]
+
+    real = sqlite3.connect
+    setattr(Connection, step, fail)
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    table = Table(columns=("a",), rows=((1,),))
+    database = {"bytes": shop.read_bytes(), "script": SHOP, "table": table, "path": shop}[source]
+    with suppress(SqlError):
+        Sql("SELECT 1").run(database)
+    assert [connection.closed for connection in opened] == [True]
 
 
 def test_what_is_no_database(tmp_path: Path) -> None:

@@ -109,54 +109,54 @@ def _told(error: BaseException, ends: float, max_seconds: float) -> SqlError:
 
 
 def _connect(source: str | Path | bytes | Table, ends: float, max_bytes: int) -> sqlite3.Connection:
-    if isinstance(source, bytes):
-        if not is_database(source[:16]):
-            raise SqlError("these bytes are not a SQLite database")
+    if isinstance(source, bytes | Table) or (isinstance(source, str) and creates_tables(source)):
         connection = sqlite3.connect(":memory:")
-        # Versions 2 mean a write-ahead log, which lies in a file; in memory there is none.
-        connection.deserialize(source[:18] + b"\1\1" + source[20:])
-    elif isinstance(source, Table):
-        connection = _of_table(source, max_bytes)
-    elif isinstance(source, str) and creates_tables(source):
-        connection = sqlite3.connect(":memory:")
-        connection.execute(f"PRAGMA max_page_count = {_pages(max_bytes)}")
-        _guard(connection, ends, max_bytes, _MAKING)
-        try:
-            connection.executescript(source)
-        except BaseException:
-            connection.close()
-            raise
-        connection.set_authorizer(None)
     else:
-        path = Path(source)
-        if not path.is_file():
-            raise SqlError(f"there is no database `{path}`")
-        with path.open("rb") as file:
-            if not is_database(file.read(16)):
-                raise SqlError(f"`{path}` is not a SQLite database")
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
+        connection = sqlite3.connect(_address(Path(source)), uri=True)
+    try:
+        if isinstance(source, bytes):
+            _load(connection, source)
+        elif isinstance(source, Table):
+            _make_table(connection, source, max_bytes)
+        elif isinstance(source, str) and creates_tables(source):
+            connection.execute(f"PRAGMA max_page_count = {_pages(max_bytes)}")
+            _guard(connection, ends, max_bytes, _MAKING)
+            connection.executescript(source)
+            connection.set_authorizer(None)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+    except BaseException:
+        connection.close()
+        raise
     connection.text_factory = _text
     return connection
 
 
-def _of_table(table: Table, max_bytes: int) -> sqlite3.Connection:
-    """A database of one table, in which what looks like a number is one."""
-    connection = sqlite3.connect(":memory:")
-    connection.execute(f"PRAGMA max_page_count = {_pages(max_bytes)}")
+def _address(path: Path) -> str:
+    if not path.is_file():
+        raise SqlError(f"there is no database `{path}`")
+    with path.open("rb") as file:
+        if not is_database(file.read(16)):
+            raise SqlError(f"`{path}` is not a SQLite database")
+    return f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+
+
+def _load(connection: sqlite3.Connection, content: bytes) -> None:
+    if not is_database(content[:16]):
+        raise SqlError("these bytes are not a SQLite database")
+    # Versions 2 mean a write-ahead log, which lies in a file; in memory there is none.
+    connection.deserialize(content[:18] + b"\1\1" + content[20:])
+
+
+def _make_table(connection: sqlite3.Connection, table: Table, max_bytes: int) -> None:
+    """Its one table, in which what looks like a number is one."""
     names = table.columns or tuple(f"c{number}" for number in range(1, table.width + 1))
     if not names:
-        connection.close()
         raise SqlError("the table has no columns")
     name = quote_name(table.name or "t")
-    try:
-        connection.execute(f"CREATE TABLE {name} ({', '.join(f'{quote_name(column)} NUMERIC' for column in names)})")
-        connection.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(names))})", table.rows)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    connection.execute(f"PRAGMA max_page_count = {_pages(max_bytes)}")
+    connection.execute(f"CREATE TABLE {name} ({', '.join(f'{quote_name(column)} NUMERIC' for column in names)})")
+    connection.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(names))})", table.rows)
 
 
 def _pages(max_bytes: int) -> int:

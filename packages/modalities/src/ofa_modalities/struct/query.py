@@ -13,7 +13,11 @@ from ofa_modalities.struct.database import SqlError, fetch, open_database
 from ofa_modalities.struct.output import Table
 
 MAX_QUERY_LENGTH = 100_000
-_PIECES = re.compile(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\])|\s+", re.DOTALL)
+_PIECES = re.compile(
+    r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\])|(?:\s|--[^\n]*|/\*.*?(?:\*/|\Z))+",
+    re.DOTALL,
+)
+"""What is quoted, which stays as it is; or white space and comments, which become one blank."""
 
 
 def _sqlglot() -> ModuleType:
@@ -78,7 +82,7 @@ def run_query(
 
 
 def normalise_query(text: str, *, uncased: bool = False) -> str:
-    """A query on one line, without a semicolon at its end; ``uncased`` lower-cases what stands outside of quotes.
+    """A query on one line, without comments and a semicolon at its end; ``uncased`` lower-cases what stands outside of quotes.
 
     >>> normalise_query("SELECT  Name FROM t WHERE x = 'A  b' ;", uncased=True)
     "select name from t where x = 'A  b'"

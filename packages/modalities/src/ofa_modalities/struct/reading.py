@@ -192,6 +192,8 @@ class TableReader:
 
     def _inline(self, text: str) -> Table | None:
         """The table that a string itself holds; None where it stands for a file."""
+        if not holds_table(text):
+            return None
         if _LINEARISED.match(text):
             table = parse_table(text)
             if table.problems:
@@ -199,7 +201,7 @@ class TableReader:
             return self._object(table)
         if text.lstrip()[:1] in ("[", "{"):
             return self._json(text)
-        return self._delimited(text) if "\n" in text.strip() and text[:5].lower() != "data:" else None
+        return self._delimited(text)
 
     def _file(self, source: Path | bytes) -> Table:
         try:
@@ -246,6 +248,17 @@ class TableReader:
             return self._listed(row for row in reader if row)
         except csv.Error as error:
             raise self.fail(f"line {reader.line_num} of the table cannot be read: {error}") from error
+
+
+def holds_table(text: str) -> bool:
+    """Whether a string itself holds a table: linearised, JSON or lines; otherwise it stands for a file.
+
+    >>> holds_table("a,b\\n1,2"), holds_table("tables/items.csv")
+    (True, False)
+    """
+    if _LINEARISED.match(text) or text.lstrip()[:1] in ("[", "{"):
+        return True
+    return "\n" in text.strip() and text[:5].lower() != "data:"
 
 
 def _head_of(path: Path) -> bytes:
