@@ -83,6 +83,19 @@ def test_a_tokenizer_learns_names_and_cells_and_opens_no_file(run: Any, catalog:
     assert "Adelie" not in texts
 
 
+def test_a_tokenizer_learns_the_cells_of_arrays(run: Any, catalog: Any) -> None:
+    values = (
+        np.array([["one", "two"]]),
+        np.array([["three", 4]], object),
+        {"five": np.array(["six"])},
+        [np.array(["seven"])],
+    )
+    for value, words in zip(values, ("one two", "three", "five six", "seven"), strict=True):
+        texts = " ".join(collect_texts(run.tasks[:1], catalog, {"read": [{"t": value, "a": "x"}]}))
+        for word in words.split():
+            assert f"row 1 : {word} | {word}" in texts
+
+
 def test_an_encoder_with_tables_goes_to_a_worker(run: Any) -> None:
     encoder = pickle.loads(pickle.dumps(run.encoder))
     row = {"t": [["a"], [1]], "a": "x"}

@@ -215,3 +215,5 @@ def _words(value: object) -> Iterator[str]:
         yield from (str(column) for column in value.columns)
         for row in value.itertuples(index=False, name=None):
             yield from (cell for cell in row if isinstance(cell, str))
+    elif hasattr(value, "tolist"):
+        yield from _words(value.tolist())
