@@ -16,6 +16,7 @@ from ofa_modalities.prefix_tree import PrefixTree
 from ofa_modalities.processor import TokenRule
 from ofa_modalities.segment import EncodedSegment
 from ofa_models.generation import Controls, RowAnswer, generate
+from ofa_models.generation.scores import Choices
 from ofa_models.generation.steps import FixedStep, ForcedStep, FrameStep, RepeatStep, Step, TokenStep, repeat_numbers
 from ofa_models.plans import GenerationOptions
 from torch import Tensor
@@ -198,12 +199,13 @@ def flat(answer: RowAnswer) -> dict[Any, list[Any]]:
     return {key: [one.units.tolist() for one in hypotheses] for key, hypotheses in answer.slots.items()}
 
 
-def test_a_beam_of_one_is_greedy(make_backend: Any, make_memory: Any) -> None:
+@pytest.mark.parametrize("options", [{}, {"repetition_penalty": 1.3}, {"min_length": 4, "no_repeat_ngram_size": 2}])
+def test_a_beam_of_one_is_greedy(make_backend: Any, make_memory: Any, options: dict[str, Any]) -> None:
     for seed in range(8):
         backend, memory = make_backend(seed=seed), make_memory([2, 4, 3])
         steps = (text(0, 9), bins(1), text(2, 9))
-        assert [flat(a) for a in run(backend, memory, steps, strategy="beam", num_beams=1)] == [
-            flat(a) for a in run(backend, memory, steps)
+        assert [flat(a) for a in run(backend, memory, steps, strategy="beam", num_beams=1, **options)] == [
+            flat(a) for a in run(backend, memory, steps, **options)
         ]
 
 
@@ -338,6 +340,25 @@ def test_constraints_are_never_violated(
                 else:
                     assert [*units, END] == CANDIDATES[one.candidate]
         assert all(count <= items for count in answer.counts.values())
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "beam", "sample"])
+def test_what_a_slot_may_answer_is_put_together_once(
+    make_backend: Any, make_memory: Any, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    monkeypatch.setattr("ofa_models.generation.engine.choose", lambda scores, draws: [0] * len(scores))
+    made: list[Choices] = []
+
+    class Counted(Choices):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr("ofa_models.generation.tokens.Choices", Counted)
+    steps = (RepeatStep(body=(bins(0), text(1, 3))), text(2, 4))
+    (answer,) = run(make_backend(), make_memory([2]), steps, strategy=strategy, max_items=3, no_repeat_ngram_size=1)
+    assert answer.counts[0, ()] == 3
+    assert [(len(choices.tokens), len(choices.processors)) for choices in made] == [(10, 0), (21, 1), (21, 1)]
 
 
 def test_repeats_nest_and_keep_their_counts(make_backend: Any, make_memory: Any) -> None:

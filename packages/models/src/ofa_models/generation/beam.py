@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ofa_models.generation.lanes import Lanes
-from ofa_models.generation.scores import Choices, Processor, process, processors_for
+from ofa_models.generation.scores import Choices, process
 from ofa_models.generation.steps import Hypothesis
 from ofa_models.plans import GenerationOptions
 
@@ -50,7 +50,6 @@ def beam_search(
     """
     assert choices.tree is None, "closed sets are searched exactly"
     num_beams = max(options.num_beams, options.num_return)
-    processors = processors_for(options, choices, lanes.device)
     searches = [_Row(row, [_Beam((), 0.0, 0.0, row * lanes.copies)]) for row in rows]
     for length in range(1, choices.most_tokens + 1):
         live = [search for search in searches if search.live]
@@ -58,7 +57,7 @@ def beam_search(
             break
         if length > 1:
             states = lanes.flush([beam.lane for search in live for beam in search.live])
-        _step(lanes, live, states, choices, processors, num_beams, options.length_penalty, length)
+        _step(lanes, live, states, choices, num_beams, options.length_penalty, length)
     for search in searches:
         for beam in search.live:
             _finish(search, beam, choices, options.length_penalty, choices.most_tokens, finished=choices.end is None)
@@ -70,18 +69,18 @@ def _step(
     live: Sequence[_Row],
     states: Tensor,
     choices: Choices,
-    processors: Sequence[Processor],
     num_beams: int,
     penalty: float,
     length: int,
 ) -> None:
     """One more token for every live beam."""
     beams = [beam for search in live for beam in search.live]
-    raw = choices.logits(states, []).log_softmax(-1)
-    totals = (
-        process(processors, [beam.units for beam in beams], raw)
-        + torch.tensor([beam.total for beam in beams], dtype=raw.dtype, device=raw.device)[:, None]
-    )
+    logits = choices.logits(states, [])
+    norm = logits.logsumexp(-1, keepdim=True)
+    raw = logits - norm
+    # Processors see logits, as they do on the greedy path: on log-probabilities a repetition weighs otherwise.
+    scores = process(choices.processors, [beam.units for beam in beams], logits) - norm
+    totals = scores + torch.tensor([beam.total for beam in beams], dtype=raw.dtype, device=raw.device)[:, None]
     origins: dict[int, int] = {}
     added: list[tuple[int, int]] = []
     start = 0

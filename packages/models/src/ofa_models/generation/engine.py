@@ -10,7 +10,7 @@ teacher-forced decoder gives the same states.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 from ofa_models.backend import Memory, ModelBackend
 from ofa_models.generation.frames import answer_frames
 from ofa_models.generation.lanes import Lanes
-from ofa_models.generation.scores import Draws, choose
+from ofa_models.generation.scores import Choices, Draws, choose
 from ofa_models.generation.steps import (
     Controls,
     DiffusionStep,
@@ -143,7 +143,10 @@ def generate(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Walk:
-    """Everything the steps share. ``slots``, ``counts`` and ``choices`` are filled on the way, one entry a row."""
+    """Everything the steps share. ``slots``, ``counts`` and ``choices`` are filled on the way, one entry a row.
+
+    choices_of: what each slot may answer, by slot, filled on the way as well.
+    """
 
     lanes: Lanes
     controls: Controls
@@ -154,6 +157,7 @@ class _Walk:
     slots: list[dict[tuple[int, Path], tuple[Hypothesis, ...]]]
     counts: list[dict[tuple[int, Path], int]]
     choices: list[float]
+    choices_of: dict[int, Choices] = field(default_factory=dict)
 
     def run(self, steps: Sequence[Step], rows: Sequence[int], path: Path, reserve: int) -> None:
         """Walk ``steps`` for ``rows``; ``reserve`` tokens of every lane are kept for what comes after them."""
@@ -186,7 +190,7 @@ class _Walk:
             if step.rule.shape is not None:
                 self.lanes.open_grid(lane, step.rule.shape)
             self.lanes.append(lane, [step.begin])
-        answers = answer_tokens(self.lanes, rows, step, self.controls.end, self.options, self.draws)
+        answers = answer_tokens(self.lanes, rows, step, self.controls.end, self.options, self.draws, self.choices_of)
         for row, hypotheses in zip(rows, answers, strict=True):
             self.slots[row][step.slot, path] = hypotheses
 

@@ -24,9 +24,10 @@ class Choices:
     """The tokens that one slot may answer, in local numbers.
 
     tokens: int64 ``[A]`` vocabulary ids. end: local number of ``<end>`` in an open slot. most_tokens: choices at most.
+    processors: what ``options`` ask for.
     """
 
-    def __init__(self, step: TokenStep, end: int, token_weight: Tensor) -> None:
+    def __init__(self, step: TokenStep, end: int, token_weight: Tensor, options: GenerationOptions) -> None:
         rule = step.rule
         self.tree = rule.tree
         if rule.tree is not None:
@@ -41,6 +42,7 @@ class Choices:
         else:
             self.most_tokens = step.max_length if rule.length is None else rule.length
         self.end = len(tokens) - 1 if rule.tree is None and rule.length is None else None
+        self.processors = _processors(options, self.end, token_weight.device)
         self._weight = token_weight[torch.from_numpy(tokens).to(token_weight.device)].detach()
 
     def logits(self, hidden: Tensor, nodes: Sequence[int]) -> Tensor:
@@ -62,20 +64,20 @@ class Choices:
         return start + int(np.searchsorted(self.tree.token[start:stop], self.tokens[local]))
 
 
-def processors_for(options: GenerationOptions, choices: Choices, device: torch.device) -> list[Processor]:
+def _processors(options: GenerationOptions, end: int | None, device: torch.device) -> list[Processor]:
     """The processors that ``options`` ask for, as transformers has them; none are imported where none are asked for.
 
     Those on repetition and length hold for open slots only: a closed set and a fixed length say themselves what may come.
     """
     found: list[Processor] = []
-    if choices.end is not None:
+    if end is not None:
         if options.repetition_penalty is not None:
             found.append(_library("RepetitionPenaltyLogitsProcessor")(penalty=options.repetition_penalty))
         if options.no_repeat_ngram_size is not None:
             found.append(_library("NoRepeatNGramLogitsProcessor")(options.no_repeat_ngram_size))
         if options.min_length is not None:
             shortest = _library("MinNewTokensLengthLogitsProcessor")
-            found.append(shortest(0, options.min_length, choices.end, device=str(device)))
+            found.append(shortest(0, options.min_length, end, device=str(device)))
     if options.strategy == "sample":
         if options.temperature != 1.0:
             found.append(_library("TemperatureLogitsWarper")(options.temperature))

@@ -18,25 +18,34 @@ from torch import Tensor
 from ofa_models.closed_set import ClosedSetScorer
 from ofa_models.generation.beam import beam_search
 from ofa_models.generation.lanes import Lanes
-from ofa_models.generation.scores import Choices, Draws, choose, process, processors_for
+from ofa_models.generation.scores import Choices, Draws, choose, process
 from ofa_models.generation.steps import Hypothesis, TokenStep
 from ofa_models.plans import GenerationOptions
 
 
 def answer_tokens(
-    lanes: Lanes, rows: Sequence[int], step: TokenStep, end: int, options: GenerationOptions, draws: Sequence[Draws]
+    lanes: Lanes,
+    rows: Sequence[int],
+    step: TokenStep,
+    end: int,
+    options: GenerationOptions,
+    draws: Sequence[Draws],
+    choices_of: dict[int, Choices],
 ) -> list[tuple[Hypothesis, ...]]:
     """Answers of a slot for ``rows``, best first, ``options.num_return`` of them where the strategy has so many.
 
-    draws: of every lane. Greedy finds one answer of an open slot; beams and samples that are equal count once.
+    draws: of every lane. choices_of: by slot, kept for the other items of its repeat; what is missing is put there.
+    Greedy finds one answer of an open slot; beams and samples that are equal count once.
     """
     if step.rule.tree is not None and options.strategy != "sample":
         return _closed(lanes, rows, step, options.num_return)
-    choices = Choices(step, end, lanes.backend.token_weight())
+    if step.slot not in choices_of:
+        choices_of[step.slot] = Choices(step, end, lanes.backend.token_weight(), options)
+    choices = choices_of[step.slot]
     states = lanes.flush(lanes.primary(rows))
     if options.strategy == "greedy":
         paths = [_Path(lane=lane) for lane in lanes.primary(rows)]
-        _run(lanes, paths, states, step, choices, options, None)
+        _run(lanes, paths, states, step, choices, None)
         return [(path.hypothesis(choices),) for path in paths]
     if options.strategy == "sample":
         lanes.spread(rows)
@@ -45,7 +54,7 @@ def answer_tokens(
         found = beam_search(lanes, rows, states, choices, options)
     else:
         paths = [_Path(lane=row * lanes.copies + copy) for row in rows for copy in range(options.num_return)]
-        _run(lanes, paths, states.repeat_interleave(options.num_return, 0), step, choices, options, draws)
+        _run(lanes, paths, states.repeat_interleave(options.num_return, 0), step, choices, draws)
         answers = [path.hypothesis(choices) for path in paths]
         found = [ranked(answers[start : start + options.num_return]) for start in range(0, len(paths), options.num_return)]
     lanes.back_to(mark, rows)
@@ -128,17 +137,15 @@ def _run(
     states: Tensor,
     step: TokenStep,
     choices: Choices,
-    options: GenerationOptions,
     draws: Sequence[Draws] | None,
 ) -> None:
     """Walk all paths until each has ended or met its limit; states ``[n, D]`` are those of the begin tokens."""
-    processors = processors_for(options, choices, lanes.device)
     live = list(paths)
     for number in range(choices.most_tokens):
         if number:
             states = lanes.flush([path.lane for path in live])
         logits = choices.logits(states, [path.node for path in live])
-        scores = process(processors, [path.units for path in live], logits)
+        scores = process(choices.processors, [path.units for path in live], logits)
         chosen = choose(scores, None if draws is None else [draws[path.lane] for path in live])
         at = torch.tensor(chosen, device=logits.device)[:, None]
         gained = logits.log_softmax(-1).gather(1, at)[:, 0].tolist()
