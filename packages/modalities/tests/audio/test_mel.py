@@ -110,6 +110,17 @@ def test_magnitudes_have_the_bands_they_were_made_of(waveform) -> None:
     assert np.abs(bands - mel).mean() < 0.02
 
 
+def test_bands_are_inverted_once_for_all_sounds(waveform, monkeypatch) -> None:
+    inverted = []
+    pinv = np.linalg.pinv
+    monkeypatch.setattr(np.linalg, "pinv", lambda matrix: inverted.append(matrix.shape) or pinv(matrix))
+    mel_module._inverse_filters.cache_clear()
+    kind, other = settings_of(), settings_of(num_mels=20)
+    for settings_ in (kind, other, kind, other):
+        mel_to_magnitude(waveform_to_mel(waveform, settings_), settings_)
+    assert inverted == [(257, 40), (257, 20)]
+
+
 def test_silence_and_nothing() -> None:
     kind = settings_of()
     mel = waveform_to_mel(np.zeros(800, np.float32), kind)

@@ -79,6 +79,14 @@ def mel_filters(settings: MelSettings) -> Float32:
 
 
 @lru_cache(maxsize=16)
+def _inverse_filters(settings: MelSettings) -> Float32:
+    """float32 ``[M, B]``: the pseudo-inverse of the bands."""
+    inverse = np.linalg.pinv(mel_filters(settings)).astype(np.float32)
+    inverse.setflags(write=False)
+    return inverse
+
+
+@lru_cache(maxsize=16)
 def hann(settings: MelSettings) -> Float32:
     """float32 ``[window]``: the periodic Hann window."""
     window = np.asarray(_audio_utils("window_function")(settings.window, "hann", periodic=True), np.float32)
@@ -149,10 +157,10 @@ def mel_to_magnitude(mel: Float32, settings: MelSettings, steps: int = 24) -> Fl
     """
     filters = mel_filters(settings)
     bands = np.power(np.float32(10), np.clip(mel, FLOOR, CEILING).astype(np.float32))
-    magnitude = np.maximum(bands @ np.linalg.pinv(filters).astype(np.float32), np.float32(10**FLOOR))
-    wanted, gram = bands @ filters.T, filters @ filters.T
+    magnitude = np.maximum(bands @ _inverse_filters(settings), np.float32(10**FLOOR))
+    wanted = bands @ filters.T
     for _ in range(steps):
-        magnitude *= wanted / (magnitude @ gram + _TINY)
+        magnitude *= wanted / (magnitude @ filters @ filters.T + _TINY)
     return np.asarray(magnitude, np.float32)
 
 
