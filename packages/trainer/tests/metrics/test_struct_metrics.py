@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import sqlite3
 from pathlib import Path
@@ -34,6 +35,13 @@ def score(answer: object, reference: str, database: Any = SHOP, root: Path | Non
         ("SELECT name FROM item UNION ALL SELECT name FROM item", "SELECT name FROM item", 0),
         ("SELECT 5.8", "SELECT sum(price) FROM item", 1),
         ("SELECT 3.0", "SELECT count(*) FROM item", 1),
+        ("SELECT 5551234567", "SELECT 5551234568", 0),
+        ("SELECT 5551234567.0", "SELECT 5551234567", 1),
+        ("SELECT 5551234567.0", "SELECT 5551234568.0", 0),
+        ("SELECT 5551234567.0000001", "SELECT 5551234567.0", 1),
+        ("SELECT 0.1 + 0.2", "SELECT 0.3", 1),
+        ("SELECT 9e999", "SELECT 9e999", 1),
+        ("SELECT -9e999", "SELECT 9e999", 0),
         ("SELECT 'tea'", "SELECT name FROM item WHERE id = 1", 1),
         ("SELECT NULL", "SELECT name FROM item WHERE id = 1", 0),
         ("SELEC name", "SELECT name FROM item", 0),
@@ -54,11 +62,29 @@ def test_databases_are_files_bytes_and_tables(tmp_path: Path) -> None:
     connection.close()
     (tmp_path / "item.csv").write_text("id,name,price\n1,tea,2.5\n2,milk,1.1\n3,rice,2.2\n")
     table = {"name": "item", "columns": ["id", "name", "price"], "rows": [[1, "tea", "2.5"], [2, "milk", 1.1], [3, "rice", 2.2]]}
-    for database in ("shop.db", (tmp_path / "shop.db").read_bytes(), {"db_path": "shop.db", "db_id": "shop"}, table):
+    content = (tmp_path / "shop.db").read_bytes()
+    lines = base64.encodebytes(content).decode()
+    for database in ("shop.db", content, lines, {"db_path": "shop.db", "db_id": "shop"}, table):
         assert score("SELECT sum(price) FROM item", "SELECT 5.8", database, tmp_path) == 1
-    assert score("SELECT sum(price) FROM t", "SELECT 5.8", "item.csv", tmp_path) == 1
+    text = (tmp_path / "item.csv").read_text()
+    for database in ("item.csv", text, text.encode(), text.replace(",", "\t"), '[{"price": 5.8}]', "col : price row 1 : 5.8"):
+        assert score("SELECT sum(price) FROM t", "SELECT 5.8", database, tmp_path) == 1
+    assert score("SELECT sum(price) FROM item", "SELECT 5.8", SHOP.encode()) == 1
     assert score("SELECT max(c2) FROM t", "SELECT 5", Table(columns=(), rows=((1, 4), (2, 5)))) == 1
     assert score("SELECT 1", "SELECT 1", "../shop.db", tmp_path / "below") == 0
+
+
+def test_the_bytes_of_a_database_are_not_spelt() -> None:
+    class Content(bytes):
+        """Bytes that nobody writes out."""
+
+        def __str__(self) -> str:
+            raise AssertionError
+
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(SHOP)
+    assert score("SELECT count(*) FROM item", "SELECT 3", Content(connection.serialize())) == 1
+    connection.close()
 
 
 def test_a_reference_that_cannot_be_run_is_told(caplog: pytest.LogCaptureFixture) -> None:

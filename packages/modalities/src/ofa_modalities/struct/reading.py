@@ -10,6 +10,7 @@ text       CSV, TSV, JSON or the linearised text itself; a path to .csv .tsv .js
 
 from __future__ import annotations
 
+import base64
 import csv
 import datetime
 import io
@@ -24,13 +25,15 @@ from typing import Any
 
 from ofa_modalities.media import media_source
 from ofa_modalities.processor import SampleError
-from ofa_modalities.struct.database import is_database, read_table_of
+from ofa_modalities.struct.database import MAGIC, is_database, read_table_of
 from ofa_modalities.struct.encoding import parse_table
 from ofa_modalities.struct.output import Table, spell
 
 _KEYS = (("columns", "header", "table_head"), ("rows", "data", "table_content"), ("name", "table_name"))
 """Keys of a named table: its header, rows and name."""
 
+_DATABASE_IN_BASE64 = base64.b64encode(MAGIC[:15]).decode()
+"""How base64 of a SQLite database begins; it may have line breaks."""
 _LINEARISED = re.compile(r"\s*(?:table|col|row 1) :(?= |$)")
 
 
@@ -258,7 +261,7 @@ def holds_table(text: str) -> bool:
     """
     if _LINEARISED.match(text) or text.lstrip()[:1] in ("[", "{"):
         return True
-    return "\n" in text.strip() and text[:5].lower() != "data:"
+    return "\n" in text.strip() and text[:5].lower() != "data:" and not text.lstrip().startswith(_DATABASE_IN_BASE64)
 
 
 def _head_of(path: Path) -> bytes:

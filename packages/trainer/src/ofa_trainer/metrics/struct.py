@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ofa_modalities.processor import SampleError
-from ofa_modalities.struct.database import SqlError
+from ofa_modalities.struct.database import SqlError, creates_tables, is_database
 from ofa_modalities.struct.finding import find_database
 from ofa_modalities.struct.output import Cell, Sql, Table
 from ofa_modalities.struct.query import is_ordered
-from ofa_modalities.struct.reading import TableReader
+from ofa_modalities.struct.reading import TableReader, holds_table
 
 from ofa_trainer.metrics.metric import Judged, Scores, mean_scores
 
@@ -62,15 +63,28 @@ def _run(query: object, database: str | Path | bytes | Table, options: Execution
 def _database(value: object, column: str, root: Path | None) -> str | Path | bytes | Table:
     """A database, or a table that stands for one."""
     names_one = isinstance(value, Mapping) and (value.keys() <= {"bytes", "path"} or value.keys() & {"database", "db_path"})
-    is_path = isinstance(value, str | Path | bytes) and not str(value).lower().endswith(_TABLES)
-    if names_one or is_path:
+    if names_one or (isinstance(value, str | Path | bytes) and not _is_table(value)):
         return find_database(value, column, root=root)[0]
     return TableReader(column=column).read(value, root=root)
 
 
+def _is_table(value: str | Path | bytes) -> bool:
+    """Whether a path is that of a table, or a text one itself, rather than a database or the SQL that makes one."""
+    if isinstance(value, bytes):
+        return not is_database(value) and not creates_tables(value.decode("utf-8", "replace"))
+    text = str(value)
+    return text.lower().endswith(_TABLES) or (isinstance(value, str) and holds_table(text) and not creates_tables(text))
+
+
 def _rows(table: Table) -> list[tuple[Cell, ...]]:
-    """Numbers to nine digits, so that sums in another order are the same."""
-    return [tuple(float(f"{cell:.9g}") if isinstance(cell, int | float) else cell for cell in row) for row in table.rows]
+    return [tuple(map(_rounded, row)) for row in table.rows]
+
+
+def _rounded(cell: Cell) -> Cell:
+    """A float to nine digits, or to a whole number where that is finer, so that sums in another order are the same."""
+    if not isinstance(cell, float) or not math.isfinite(cell):
+        return cell
+    return float(f"{cell:.9g}") if abs(cell) < 1e9 else round(cell)
 
 
 def table_match(rows: Sequence[Judged], options: TableMatchOptions) -> Scores:
