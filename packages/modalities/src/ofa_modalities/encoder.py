@@ -35,6 +35,7 @@ from ofa_modalities.building import StepBuilder, slot_key
 from ofa_modalities.packing import pack
 from ofa_modalities.processor import DecodeContext, Processor, SampleError, Split, TokenRule
 from ofa_modalities.program import Assets, Program, SlotStep
+from ofa_modalities.references import ReferenceReader
 from ofa_modalities.segment import EncodedSegment, Example
 from ofa_modalities.vocabulary import Vocabulary
 from ofa_modalities.walking import Walk
@@ -146,6 +147,21 @@ class TaskEncoder:
             forced=walk.forced(),
             causal=program.is_causal,
         )
+
+    def references(
+        self, row: Mapping[str, object], example: Example, *, split: Split, root: Path | None = None
+    ) -> dict[str, object]:
+        """What should be answered to an encoded row: its answered columns in the form of answers, lists of those in a repeat.
+
+        Raises SampleError for a column that is missing or cannot be read.
+        """
+        program = self._programs[example.task][example.alternative]
+        reader = ReferenceReader(program, row, example.referred, split=split, root=root, hosts=self.hosts)
+        try:
+            return reader.read()
+        except SampleError as error:
+            error.address = error.address or example.address
+            raise
 
     def _too_long(self, segments: tuple[EncodedSegment, ...]) -> SampleError:
         total = sum(segment.num_tokens for segment in segments)

@@ -176,6 +176,12 @@ class Processor(Protocol):
     def decode(self, units: NDArray[Any], context: DecodeContext) -> object:
         """Turn generated units (ids ``[U]`` without ``<end>``, or float32 ``[U, F]``) into a value."""
 
+    def reference(self, value: object, context: EncodeContext) -> object:
+        """A raw value in the form that answers have, which is what metrics compare answers with.
+
+        It is read and normalised as :meth:`encode` does, but no text is cut; chance is not used. Raises SampleError.
+        """
+
     def show(self, units: NDArray[Any], shape: tuple[int, ...]) -> object:
         """What units of an item of that shape show, for a person to look at."""
 
@@ -220,6 +226,10 @@ class BaseProcessor:
     def decode(self, units: NDArray[Any], context: DecodeContext) -> object:
         """The units themselves."""
         return units
+
+    def reference(self, value: object, context: EncodeContext) -> object:
+        """The raw value itself."""
+        return value
 
     def show(self, units: NDArray[Any], shape: tuple[int, ...]) -> object:
         """The value they decode to."""

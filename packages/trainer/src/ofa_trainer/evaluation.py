@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from ofa_instruction import Catalog, OFAWarning, PluginChoice, SlotPlan, default_catalog, parse_template, walk_slots
-from ofa_modalities.box.reading import read_box
 from ofa_modalities.processor import SampleError
 from ofa_modalities.segment import Example
 from ofa_models.session import Session
@@ -106,17 +105,21 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
     total = len(source) if plan.rows is None else min(plan.rows, len(source))
     for start in range(0, total, plan.batch_rows):
         indices = range(start, min(total, start + plan.batch_rows))
-        rows, examples = _encode(session, task, source, indices, plan, bad, set().union(*reads.values()))
+        rows, examples, references = _encode(session, task, source, indices, plan, bad, set().union(*reads.values()))
         root: Path | None = getattr(source, "root", None)
         outputs = session.answer(resolved, examples, generation=plan.generation, rows=rows, root=root)
-        for row, example, output in zip(rows, examples, outputs, strict=True):
+        for row, example, output, reference in zip(rows, examples, outputs, references, strict=True):
             for slot in slots:
-                shown = shown_text(resolved.encoder, example, slot.column)
-                given = {column: row[column] for column in reads[slot.column]}
-                answer, reference = output[slot.column], row[slot.column]
-                judged[slot.column].append(Judged(answer=answer, reference=reference, shown=shown, root=root, given=given))
-    for one in bad:
-        logger.warning("evaluation row skipped: %s", one)
+                one = Judged(
+                    answer=output[slot.column],
+                    reference=reference[slot.column],
+                    shown=shown_text(resolved.encoder, example, slot.column),
+                    root=root,
+                    given={column: row[column] for column in reads[slot.column]},
+                )
+                judged[slot.column].append(one)
+    for skipped in bad:
+        logger.warning("evaluation row skipped: %s", skipped)
     results = {
         f"{column}/{name}": _result(name, options, column, judged[column], plan, catalog)
         for column, named in metrics.items()
@@ -150,12 +153,17 @@ def _encode(
     plan: EvaluatePlan,
     bad: list[BadRow],
     needed: Collection[str],
-) -> tuple[list[Mapping[str, object]], list[Example]]:
-    """Rows that can be judged, read and encoded without their answers. needed: columns that metrics read beside them."""
+) -> tuple[list[Mapping[str, object]], list[Example], list[dict[str, object]]]:
+    """Rows that can be judged, encoded without their answers, and what should be answered.
+
+    needed: columns that metrics read beside them.
+    """
     resolved = session.resolve(task.name)
     targets = [slot.column for slot in walk_slots(resolved.plan.target) if slot.generator is not None]
     rows: list[Mapping[str, object]] = []
     examples: list[Example] = []
+    references: list[dict[str, object]] = []
+    split, root = ("test" if plan.split == "train" else plan.split), getattr(source, "root", None)
     for index in indices:
         address = source.address(index)
         try:
@@ -169,28 +177,21 @@ def _encode(
             example = resolved.encoder.encode(
                 resolved.task,
                 row,
-                split="test" if plan.split == "train" else plan.split,
+                split=split,
                 rng=row_rng(plan.seed, task.name, 0, index),
                 address=address,
                 with_targets=False,
                 alternative=resolved.alternative,
-                root=getattr(source, "root", None),
+                root=root,
             )
-            _check_boxes(resolved, example, row)
+            reference = resolved.encoder.references(row, example, split=split, root=root)
         except SampleError as error:
             bad.append(BadRow(task.name, error.address or address, error.column, error.message))
             continue
         rows.append(row)
         examples.append(example)
-    return rows, examples
-
-
-def _check_boxes(resolved: Resolved, example: Example, row: Mapping[str, object]) -> None:
-    """Raise SampleError for a reference box that training would not accept either: unreadable, inverted, out of its picture."""
-    for slot in walk_slots(resolved.plan.target):
-        if slot.modality == "BOX" and slot.generator is not None and slot.refers_to is not None and not _repeated(resolved, slot):
-            pictures = example.referred.get(slot.refers_to, ())
-            read_box(row[slot.column], slot.column, pictures[0].size_px if pictures else None)
+        references.append(reference)
+    return rows, examples, references
 
 
 def _repeated(resolved: Resolved, slot: SlotPlan) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ofa_instruction.plans import SlotPlan
 
 from ofa_modalities.audio import encoding
-from ofa_modalities.audio.mel import MelSettings, mel_filters, waveform_to_mel
+from ofa_modalities.audio.mel import Float32, MelSettings, mel_filters, waveform_to_mel
 from ofa_modalities.audio.output import Audio
 from ofa_modalities.audio.reading import read_audio
 from ofa_modalities.audio.spec import FRAMES_PER_STEP, AudioOptions
@@ -55,15 +55,7 @@ class AudioProcessor(BaseProcessor):
     def encode(self, value: object, context: EncodeContext) -> Item:
         """Read, mix, resample and measure one sound; see :func:`read_audio` for what it may be. Raises SampleError."""
         options = self.options
-        waveform = read_audio(
-            value,
-            self.slot.column,
-            sample_rate=options.sample_rate,
-            max_duration_s=options.max_duration_s,
-            min_duration_s=options.min_duration_s,
-            root=context.root,
-            hosts=context.hosts,
-        )
+        waveform = self._waveform(value, context)
         step = self.settings.hop * self.frames_per_step
         mel = waveform_to_mel(np.pad(waveform, (0, -len(waveform) % step)), self.settings)
         if self.is_target or not options.normalize:
@@ -77,6 +69,22 @@ class AudioProcessor(BaseProcessor):
         if options.mask_ratio and (train or self.resources.also_target):
             units = encoding.mask_spans(units, options.mask_ratio, options.mask_span, context.rng)
         return Item(units=units, shape=(len(units),))
+
+    def reference(self, value: object, context: EncodeContext) -> Audio:
+        """The sound at the rate, and in the mel bands, of an answer."""
+        return Audio(self.settings, waveform=self._waveform(value, context))
+
+    def _waveform(self, value: object, context: EncodeContext) -> Float32:
+        options = self.options
+        return read_audio(
+            value,
+            self.slot.column,
+            sample_rate=options.sample_rate,
+            max_duration_s=options.max_duration_s,
+            min_duration_s=options.min_duration_s,
+            root=context.root,
+            hosts=context.hosts,
+        )
 
     def decode(self, units: NDArray[Any], context: DecodeContext) -> Audio:
         """The sound of generated units ``[U, F]``; its waveform is made when it is asked for."""

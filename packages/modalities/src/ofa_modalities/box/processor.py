@@ -76,6 +76,10 @@ class BoxProcessor(BaseProcessor):
         )
         return [min(max(value, 0.0), float(side)) for value, side in zip(pixels, (width, height) * 2, strict=True)]
 
+    def reference(self, value: object, context: EncodeContext) -> list[float]:
+        """``[left, top, right, bottom]``. Raises SampleError for no box, and for one outside of its picture."""
+        return list(read_box(value, self.slot.column, None if context.referred is None else context.referred.size_px))
+
     def token_rule(self) -> TokenRule:
         """Exactly four bins."""
         return TokenRule(blocks=(BLOCK,), length=4)

@@ -58,12 +58,15 @@ class CategoryProcessor(BaseProcessor):
 
     def _number(self, value: object) -> int:
         text = read_text(value, self.slot.column)
-        if isinstance(value, int | np.integer) and not isinstance(value, bool) and self._allow_index:
-            index = int(value)
+        if self._is_index(value):
+            index = int(text)
             if not 0 <= index < len(self._candidates):
                 raise SampleError(self.slot.column, f"index {index} is not among 0 .. {len(self._candidates) - 1}")
             return self._labels.find(self._candidates[index])
         return self._labels.find(text)
+
+    def _is_index(self, value: object) -> bool:
+        return isinstance(value, int | np.integer) and not isinstance(value, bool) and self._allow_index
 
     def decode(self, units: NDArray[Any], context: DecodeContext) -> str:
         """The label, in the candidate's own spelling."""
@@ -71,6 +74,17 @@ class CategoryProcessor(BaseProcessor):
         if len(units) != 1 or not 0 <= number < len(self._labels.answers):
             raise ValueError(f"not one id of the block `{self._block_name}`: {list(units)}")
         return self._labels.answers[number]
+
+    def reference(self, value: object, context: EncodeContext) -> str:
+        """The label in the candidate's own spelling; one that is not in the set stays as it is.
+
+        Raises SampleError for an index that is not in the set.
+        """
+        text = read_text(value, self.slot.column)
+        if self._is_index(value):
+            return self._labels.answers[self._number(value)]
+        number = self._labels.get(text)
+        return text if number is None else self._labels.answers[number]
 
     def token_rule(self) -> TokenRule:
         """Exactly one label."""

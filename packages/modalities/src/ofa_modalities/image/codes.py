@@ -105,6 +105,14 @@ class ImageCodeProcessor(CodeProcessor):
 
     def encode(self, value: object, context: EncodeContext) -> Item:
         """Ids of the nearest codes. Raises SampleError for what is no picture; see :func:`read_image`."""
+        pixels, size_px = self._square(value, context)
+        return Item(units=self.ids(pixels[None]), shape=(self.side, self.side), size_px=size_px)
+
+    def reference(self, value: object, context: EncodeContext) -> Image.Image:
+        """The picture in the size of an answer, before it becomes codes."""
+        return Image.fromarray(self._square(value, context)[0])
+
+    def _square(self, value: object, context: EncodeContext) -> tuple[Square, tuple[int, int]]:
         options = self.options
         image, size_px = read_image(
             value,
@@ -114,7 +122,7 @@ class ImageCodeProcessor(CodeProcessor):
             draft=None if options.crop else 2 * options.size,
             hosts=context.hosts,
         )
-        return Item(units=self.ids(square(image, options)[None]), shape=(self.side, self.side), size_px=size_px)
+        return square(image, options), size_px
 
     def decode(self, units: NDArray[Any], context: DecodeContext) -> Image.Image:
         """The picture of ``[G · G]`` ids."""

@@ -89,6 +89,21 @@ class MotionProcessor(BaseProcessor):
 
     def encode(self, value: object, context: EncodeContext) -> MotionItem:
         """Read, resample, put on the run's skeleton, change as the options say. Raises SampleError."""
+        motion, view = self._shown(value, context)
+        units = self.scale.to_units(motion)
+        known = None
+        if self.options.known is not None:
+            known = known_frames(self.options.known, len(units), context.rng)
+            units[~known] = 0
+        return MotionItem(
+            units=units, shape=(len(units),), known=known, column=self.slot.column, view=view, root_position=motion.root_position
+        )
+
+    def reference(self, value: object, context: EncodeContext) -> Motion:
+        """The frames that are learnt, on the run's skeleton."""
+        return self._shown(value, context)[0]
+
+    def _shown(self, value: object, context: EncodeContext) -> tuple[Motion, MotionView]:
         column = self.slot.column
         motion = _read(value, column, self.options, context.root, context.hosts)
         try:
@@ -97,16 +112,7 @@ class MotionProcessor(BaseProcessor):
             raise SampleError(column, str(error)) from error
         view = self._view(motion, context)
         motion = turned(cut(motion, view.start, view.stop), view.angle_rad)
-        if view.is_mirrored:
-            motion = mirrored(motion)
-        units = self.scale.to_units(motion)
-        known = None
-        if self.options.known is not None:
-            known = known_frames(self.options.known, len(units), context.rng)
-            units[~known] = 0
-        return MotionItem(
-            units=units, shape=(len(units),), known=known, column=column, view=view, root_position=motion.root_position
-        )
+        return (mirrored(motion) if view.is_mirrored else motion), view
 
     def _view(self, motion: Motion, context: EncodeContext) -> MotionView:
         """What is shown of a motion; as what it refers to is, where that is the same column."""

@@ -56,6 +56,10 @@ class PhoneProcessor(BaseProcessor):
             if number + self._start == self._mask or 0 <= number < len(SYMBOLS)
         )
 
+    def reference(self, value: object, context: EncodeContext) -> str:
+        """All phones of the value, with a blank between them."""
+        return " ".join(read_phones(value, self.slot.column, self.options))
+
     def token_rule(self) -> TokenRule:
         """Phones until ``<end>``."""
         return TokenRule(blocks=(BLOCK,))

@@ -99,13 +99,22 @@ class TableProcessor(_TextOfStruct):
             raise SampleError(self.slot.column, f"not even the first column's name fits into max_length={self.max_length} tokens")
         return self._item(text)
 
+    def reference(self, value: object, context: EncodeContext) -> Table | str:
+        """The table with all its rows, or the query as it is written when it is learnt. Raises SampleError for anything else."""
+        if self.form == "sql":
+            return self._query_text(value)
+        return self._reader.read(value, root=context.root, hosts=context.hosts)
+
     def _query(self, value: object) -> Item:
+        return self._whole(self._query_text(value), "query", cased=True)
+
+    def _query_text(self, value: object) -> str:
         text = read_text(str(value) if isinstance(value, Sql) else value, self.slot.column)
         try:
             check_query(text)
         except SqlError as error:
             raise SampleError(self.slot.column, str(error)) from error
-        return self._whole(normalise_query(text, uncased=self._uncased), "query", cased=True)
+        return normalise_query(text, uncased=self._uncased)
 
     def _whole(self, text: str, what: str, *, cased: bool = False) -> Item:
         ids = self._tokenizer.encode(text) if cased else self._ids(text)

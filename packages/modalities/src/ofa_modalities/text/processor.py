@@ -78,6 +78,13 @@ class TextProcessor(BaseProcessor):
                 return answer
         return self._tokenizer.decode(units.tolist())
 
+    def reference(self, value: object, context: EncodeContext) -> str:
+        """The whole text, written as it is learnt; of a closed set, the candidate's own spelling. One outside the set stays."""
+        text = read_text(value, self.slot.column)
+        if self._closed is not None:
+            return self._closed.spelling(text) or text
+        return normalise(text, uncased=self.options.uncased, no_punctuation=self.options.no_punctuation)
+
     def token_rule(self) -> TokenRule:
         """Text until ``<end>``, or the closed set."""
         if self._closed is None:
@@ -118,6 +125,10 @@ class _ClosedTexts:
 
     def encode(self, text: str) -> Int64:
         return self._ids[self._number[self._index.find(text)]]
+
+    def spelling(self, text: str) -> str | None:
+        number = self._index.get(text)
+        return None if number is None else self.answers[self._number[number]]
 
     def decode(self, units: Sequence[int] | NDArray[Any]) -> str | None:
         number = self._by_ids.get(tuple(int(unit) for unit in units))

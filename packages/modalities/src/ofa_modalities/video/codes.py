@@ -39,20 +39,26 @@ class VideoCodeProcessor(CodeProcessor):
 
     def encode(self, value: object, context: EncodeContext) -> Item:
         """Ids of the nearest codes. Raises SampleError for what is no clip; see :func:`read_video`."""
+        frames, size_px = self._frames(value, context)
+        return Item(units=self.ids(frames), shape=(len(frames), self.side, self.side), size_px=size_px)
+
+    def reference(self, value: object, context: EncodeContext) -> Video:
+        """The frames that are learnt, in the size of an answer, before they become codes."""
+        return Video(frames=self._frames(value, context)[0], fps=self._fps())
+
+    def _frames(self, value: object, context: EncodeContext) -> tuple[NDArray[np.uint8], tuple[int, int] | None]:
         options = self.options
         clip = read_clip(value, self.slot.column, options, context, partial(_square_size, options))
         missing = options.num_frames - len(clip.frames)
         frames = np.concatenate([clip.frames, np.repeat(clip.frames[-1:], missing, axis=0)])
-        units = self.ids(_squares(frames, options))
-        return Item(units=units, shape=(options.num_frames, self.side, self.side), size_px=clip.size_px)
+        return _squares(frames, options), clip.size_px
+
+    def _fps(self) -> float:
+        return self.options.play_fps or self.options.fps or _PLAYED_FPS
 
     def decode(self, units: NDArray[Any], context: DecodeContext) -> Video:
         """The clip of ``[F · G · G]`` ids."""
-        options = self.options
-        return Video(
-            frames=self.squares(units, options.num_frames),
-            fps=options.play_fps or options.fps or _PLAYED_FPS,
-        )
+        return Video(frames=self.squares(units, self.options.num_frames), fps=self._fps())
 
     def token_rule(self) -> TokenRule:
         """Exactly a grid of codes a frame."""

@@ -1,11 +1,15 @@
-"""The main job: one generalist learns six tasks of the starter pack in minutes, and shows what it learnt.
+"""The main job: one generalist learns tasks of the starter pack in minutes, and shows what it learnt.
 
 demo/
-  recipe.py      every choice, named
+  recipe.py      six tasks, and every choice about them, named
+  everything.py  fifteen tasks over all nine modalities
+  plan.py        which of the two, with its budget and its model
   run.py         data, model, training, answers to held-out rows
   judging.py     figures of the answers, beside their baselines
   baselines.py   what a model must beat: answers that look at the training set alone
   results.py     what a run found, as plans (``results.json``)
+  cards.py       held-out rows with what was answered, one card a row
+  showing.py     sound, clips, motions and tables as files and HTML
   report.py      the terminal's table and the ``demo/`` folder
   page.html      the page's frame
 """

@@ -56,24 +56,22 @@ def reads(metric: NamedOptions) -> tuple[str, ...]:
     return spec.reads(spec.options.model_validate(options))
 
 
-AsAnswer = Callable[[Mapping[str, object]], object]
-"""A training row → what a perfect answer to it would be, in the form that answers have (a sound, a picture, a motion)."""
+Right = Callable[[Mapping[str, object]], object]
+"""A training row → the right answer to it, in the form that answers have (a sound, a picture, a motion)."""
 
 
-def judge(
-    task: DemoTask, train: Source, rows: Sequence[AnsweredRow], split: str, as_answer: AsAnswer | None = None
-) -> TaskFigures:
+def judge(task: DemoTask, train: Source, rows: Sequence[AnsweredRow], split: str, right: Right | None = None) -> TaskFigures:
     """The task's metric with its interval, its baseline, and what else is worth a line.
 
-    ``as_answer`` makes baselines of answers that are no words.
+    ``right`` makes baselines of answers that are no words.
     """
     judged = [row.judged for row in rows]
     baseline = _BASELINES.get(task.name)
     if baseline is not None:
         first, *others = baseline(train, rows)
     else:
-        assert as_answer is not None, f"the task `{task.name}` has no baseline"
-        first, others = _best_training_answer(task, train, rows, as_answer), []
+        assert right is not None, f"the task `{task.name}` has no baseline"
+        first, others = _best_training_answer(task, train, rows, right), []
     metric = task.metrics[0]
     scores, name = score(metric, judged), split_named(metric)[0]
     low, value, high = scores.interval()
@@ -164,13 +162,13 @@ def _summaries(train: Source, rows: Sequence[AnsweredRow]) -> list[Baseline]:
 
 
 def _best_training_answer(
-    task: DemoTask, train: Source, rows: Sequence[AnsweredRow], as_answer: AsAnswer, candidates: int = 8, judges: int = 24
+    task: DemoTask, train: Source, rows: Sequence[AnsweredRow], right: Right, candidates: int = 8, judges: int = 24
 ) -> Baseline:
     """Of a few training rows, the one whose answer, given always, scores best on other training rows."""
     seen = training_rows(train, candidates + judges)
-    references = [Judged(answer=None, reference=row[task.target]) for row in seen[candidates:]]
+    references = [Judged(answer=None, reference=right(row)) for row in seen[candidates:]]
     sign = 1 if _METRICS[split_named(task.metrics[0])[0]].higher_is_better else -1
-    answers = [as_answer(row) for row in seen[:candidates]]
+    answers = [right(row) for row in seen[:candidates]]
     best = max(
         answers, key=lambda answer: sign * score(task.metrics[0], _answering(references, [answer] * len(references))).value
     )

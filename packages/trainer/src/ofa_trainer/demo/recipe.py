@@ -22,7 +22,7 @@ MODEL_SIZE = "tiny"
 MODEL_OVERRIDES: dict[str, Any] = {}
 SEED = 0
 
-TRAINING_MINUTES = 5.4
+TRAINING_MINUTES = 5.2
 """Of training proper; preparing, judging and drawing take the rest of six minutes."""
 BATCH_TOKENS = 5000
 TOKENIZER_SIZE = 3500
@@ -67,7 +67,7 @@ GENERATION = GenerationOptions(strategy="beam")
 
 
 class DemoTask(Plan):
-    """One of the six: what it is called, the line that states it, and its part of the rows of a step."""
+    """One task of a demo: what it is called, the line that states it, and its part of the rows of a step."""
 
     name: str
     title: str

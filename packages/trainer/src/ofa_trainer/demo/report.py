@@ -4,7 +4,7 @@ demo/
   index.html      figures, training curves, held-out rows with what the model answered
   results.json    the same as data
   pictures/       the rows' pictures, boxes drawn
-  media/          sound, clips and moving skeletons, shown and answered (written by cards.py)
+  media/          sound, clips and moving skeletons, shown and answered (written by showing.py)
   checkpoint/     the model that answered (written by run.py)
 """
 
@@ -19,7 +19,7 @@ from string import Template
 
 from PIL import Image, ImageDraw
 
-from ofa_trainer.demo.results import Answer, Box, CurvePoint, DemoResult, TaskFigures
+from ofa_trainer.demo.results import LEAST_ROWS, Answer, Box, CurvePoint, DemoResult, TaskFigures
 from ofa_trainer.demo.showing import as_html
 from ofa_trainer.metrics.infilling import MASK, masked_words
 
@@ -45,7 +45,7 @@ def table_rows(result: DemoResult) -> list[tuple[str, ...]]:
             str(task.num_rows),
             f"{task.value:.3f} [{task.low:.3f}, {task.high:.3f}]",
             f"{task.baseline:.3f}",
-            "yes" if task.learnt else "no",
+            task.verdict,
         )
         for task in result.tasks
     ]
@@ -114,12 +114,13 @@ def render_page(result: DemoResult) -> str:
     template = Template(files("ofa_trainer.demo").joinpath("page.html").read_text(encoding="utf-8"))
     number_words = {1: "One task", 6: "Six tasks", 15: "Fifteen tasks"}
     tasks = number_words.get(len(result.tasks), f"{len(result.tasks)} tasks")
-    learnt = sum(task.learnt for task in result.tasks)
+    judged = [task.learnt for task in result.tasks if task.learnt is not None]
     opening = (
         f"<p>A {escape(result.model)} generalist ({result.num_parameters / 1e6:.2f} M parameters) learnt "
         f"{len(result.tasks)} tasks at once in {_duration(result.training_s)}: {result.steps:,} steps, "
         f"{result.tokens_per_s:,.0f} tokens a second. Judging took {_duration(result.evaluation_s)}. "
-        f"{learnt} of {len(result.tasks)} tasks are better than their baseline with their whole interval.</p>"
+        f"{sum(judged)} of {len(judged)} tasks that were judged on {LEAST_ROWS} rows or more are better than their baseline "
+        "with their whole interval.</p>"
     )
     closing = (
         f"<p>Rows shown are the first of the {escape(result.split)} split, not chosen by their answers. Seed {result.seed}; "
@@ -148,7 +149,7 @@ def _table(tasks: Sequence[TaskFigures]) -> str:
     ]
     for task in tasks:
         more = f"<br><span class='soft small'>{escape(more_figures(task))}</span>" if task.more else ""
-        verdict = "<span class=yes>yes</span>" if task.learnt else "<span class=no>no</span>"
+        verdict = f"<span class={'yes' if task.learnt else 'no'}>{task.verdict}</span>"
         direction = "" if task.higher_is_better else " <span class=soft>less is better</span>"
         lines.append(
             f"<tr><td><a href='#{escape(task.task)}' style='color:inherit'>{escape(task.title)}</a>{more}</td>"

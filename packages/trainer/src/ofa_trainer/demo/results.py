@@ -39,14 +39,20 @@ class TaskFigures(Plan):
     higher_is_better: bool = True
 
     @property
-    def learnt(self) -> bool:
-        """The whole interval lies on the better side of the baseline, and there are rows enough to say so."""
-        better = self.low > self.baseline if self.higher_is_better else self.high < self.baseline
-        return self.num_rows >= LEAST_ROWS and better
+    def learnt(self) -> bool | None:
+        """Whether the whole interval lies on the better side of the baseline; None: there are too few rows to say so."""
+        if self.num_rows < LEAST_ROWS:
+            return None
+        return self.low > self.baseline if self.higher_is_better else self.high < self.baseline
+
+    @property
+    def verdict(self) -> Literal["yes", "no", "too few rows"]:
+        """:attr:`learnt` in words."""
+        return "too few rows" if self.learnt is None else "yes" if self.learnt else "no"
 
 
 LEAST_ROWS = 200
-"""Held-out rows below which nothing is said to be learnt."""
+"""Held-out rows below which nothing is said to be learnt, or not to be."""
 
 
 class Shown(Plan):
@@ -107,8 +113,3 @@ class DemoResult(Plan):
     answers: dict[str, tuple[Answer, ...]] = Field(default_factory=dict)
     curves: dict[str, tuple[CurvePoint, ...]] = Field(default_factory=dict)
     checkpoint: str = "checkpoint"
-
-    @property
-    def all_learnt(self) -> bool:
-        """Whether every task was."""
-        return all(task.learnt for task in self.tasks)

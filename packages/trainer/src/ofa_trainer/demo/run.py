@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from ofa_instruction import walk_slots
 from ofa_models.session import Session
 from ofa_models.zoo import GeneralistModel
 from PIL import Image
@@ -31,6 +30,7 @@ from ofa_trainer.mixture import row_rng
 from ofa_trainer.reporting.events import Event, Reporter, StepDone
 from ofa_trainer.source import Source
 from ofa_trainer.starter import starter_source
+from ofa_trainer.starter._extension_pack import clips
 from ofa_trainer.starter._pack import drawings, sprites
 from ofa_trainer.task import Task
 from ofa_trainer.trainer import Trainer
@@ -139,6 +139,8 @@ def closed_sets(task: str) -> dict[str, tuple[str, ...]]:
         case "vqa":
             things = {word for styles in sprites() for word in (styles[0].name, styles[0].category)}
             return {"answer": tuple(sorted({*things, *recipe.PLAIN_ANSWERS}))}
+        case "clip":
+            return {"label": tuple(sorted({clip.label for clip in clips()}))}
         case _:
             return {}
 
@@ -154,23 +156,19 @@ def judge_tasks(
         count = min(rows, plan.rows.get(task.name, rows))
         answered = answer_rows(session, task, starter_source(task.name, split), count)
         train = starter_source(task.name, "train", seed)
-        figures.append(judge(task, train, answered, split, partial(as_answer, session, task)))
+        figures.append(judge(task, train, answered, split, partial(right_answer, session, task)))
         cards[task.name], shown = shown_rows(task, answered, showing)
         pictures |= shown
     return figures, cards, pictures
 
 
-def as_answer(session: Session, task: DemoTask, row: Mapping[str, object]) -> object:
-    """What a perfect answer to a row would be: its reference, encoded and decoded again."""
+def right_answer(session: Session, task: DemoTask, row: Mapping[str, object]) -> object:
+    """What should be answered to a row."""
     resolved = session.resolve(task.name)
-    example = resolved.encoder.encode(resolved.task, row, split="valid", rng=row_rng(0, task.name, 0, 0))
-    slot = next(slot for slot in walk_slots(resolved.plan.target) if slot.column == task.target)
-    line = resolved.encoder.line(resolved.task, slot)
-    (segment,) = [segment for segment in example.target if segment.slot == line]
-    units = segment.frames if segment.frames is not None else segment.labels
-    assert units is not None, "an answer has labels"
-    rule = resolved.encoder.rule(line)
-    return resolved.encoder.decode(line, units[:-1] if rule is not None and rule.length is None else units, example)
+    example = resolved.encoder.encode(
+        resolved.task, row, split="valid", rng=row_rng(0, task.name, 0, 0), with_targets=False, alternative=resolved.alternative
+    )
+    return resolved.encoder.references(row, example, split="valid")[task.target]
 
 
 def answer_rows(session: Session, task: DemoTask, source: Source, count: int) -> list[AnsweredRow]:
@@ -197,7 +195,7 @@ def answer_rows(session: Session, task: DemoTask, source: Source, count: int) ->
             row=row,
             judged=Judged(
                 answer=out[task.target],
-                reference=row[task.target],
+                reference=resolved.encoder.references(row, example, split="test")[task.target],
                 shown=shown_text(resolved.encoder, example, task.target),
                 given={column: row[column] for metric in task.metrics for column in reads(metric)},
             ),

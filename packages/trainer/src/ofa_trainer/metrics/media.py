@@ -2,8 +2,8 @@
 
 # R rows, T frames, C cepstral coefficients, J joints
 
-A reference is read as the modality reads it, and compared in the form of the answer: sound by the answer's own mel frames, a
-picture in the answer's size, a motion at the answer's rate.
+A reference is of the same form as the answer: a picture of its size, a clip of its frames, a sound in its mel bands, a motion of
+its skeleton and rate.
 """
 
 from __future__ import annotations
@@ -30,38 +30,24 @@ _LEAST_ERROR = 1e-10
 
 
 def psnr(rows: Sequence[Judged], options: NoOptions) -> Scores:
-    """Peak signal-to-noise ratio in dB of pictures and clips: ``10 log10(255² / mean squared difference)``, mean over rows."""
-    return mean_scores([_signal_to_noise(row) for row in rows])
+    """Peak signal-to-noise ratio in dB of pictures and clips: ``10 log10(255² / mean squared difference)``, mean over rows.
+
+    0 dB, that of black for white, where nothing was answered.
+    """
+    return mean_scores([_signal_to_noise(row.answer, row.reference) for row in rows])
 
 
-def _signal_to_noise(row: Judged) -> float:
-    answer: Any = row.answer
-    frames = getattr(answer, "frames", None)
-    if frames is None:
-        from ofa_modalities.image.reading import read_image
-
-        said = np.asarray(answer.convert("RGB"), np.float64)
-        true = np.asarray(read_image(row.reference, "reference", root=row.root)[0].resize(answer.size), np.float64)
-    else:
-        said, true = np.asarray(frames, np.float64), _reference_frames(row, frames.shape)
-    error = max(float(np.square(said - true).mean()), _LEAST_ERROR)
+def _signal_to_noise(answer: object, reference: object) -> float:
+    if answer is None:
+        return 0.0
+    error = max(float(np.square(_pixels(answer) - _pixels(reference)).mean()), _LEAST_ERROR)
     return float(10 * np.log10(255.0**2 / error))
 
 
-def _reference_frames(row: Judged, shape: tuple[int, ...]) -> Float64:
-    """As many frames of the same size, evenly spread over the reference."""
-    from ofa_modalities.video.reading import read_video
-    from ofa_modalities.video.sampling import uniform_times
-
-    count, height, width, _ = shape
-    clip = read_video(
-        row.reference,
-        "reference",
-        times=lambda duration: uniform_times(duration, count),
-        shrink=lambda across, down: (width, height),
-        root=row.root,
-    )
-    return np.asarray(clip.frames, np.float64)
+def _pixels(value: Any) -> Float64:
+    """float64 ``[H, W, 3]`` of a picture, ``[F, H, W, 3]`` of a clip."""
+    frames = getattr(value, "frames", None)
+    return np.asarray(value.convert("RGB") if frames is None else frames, np.float64)
 
 
 def mel_cepstral_distortion(rows: Sequence[Judged], options: CepstralOptions) -> Scores:
@@ -74,13 +60,7 @@ def mel_cepstral_distortion(rows: Sequence[Judged], options: CepstralOptions) ->
 
 
 def _distortion(row: Judged, coefficients: int) -> float:
-    from ofa_modalities.audio.mel import waveform_to_mel
-    from ofa_modalities.audio.reading import read_audio
-
-    audio = cast("Audio", row.answer)
-    waveform = read_audio(row.reference, "reference", sample_rate=audio.sample_rate_hz, root=row.root)
-    said = cepstra(audio.mel, coefficients)
-    true = cepstra(waveform_to_mel(waveform, audio.settings), coefficients)
+    said, true = (cepstra(cast("Audio", sound).mel, coefficients) for sound in (row.answer, row.reference))
     apart = np.sqrt(np.maximum(np.square(said).sum(1)[:, None] + np.square(true).sum(1) - 2 * said @ true.T, 0))
     return float(_DECIBELS * np.sqrt(2) * warped_mean(apart))
 
@@ -126,19 +106,16 @@ def warped_mean(apart: Float64) -> float:
 def joint_error(rows: Sequence[Judged], options: NoOptions) -> Scores:
     """Mean distance between the joints of answer and reference, both seen from their roots, over the size of the skeleton.
 
-    The reference is brought to the answer's rate; the shorter of the two is held still at its end.
+    The shorter of the two is held still at its end.
     """
-    return mean_scores([_joints_apart(row) for row in rows])
+    return mean_scores([_joints_apart(cast("Motion", row.answer), cast("Motion", row.reference)) for row in rows])
 
 
-def _joints_apart(row: Judged) -> float:
-    from ofa_modalities.motion.reading import read_motion
-
-    said = cast("Motion", row.answer)
-    true = read_motion(row.reference, "reference", root=row.root).resampled(said.fps)
+def _joints_apart(said: Motion, true: Motion) -> float:
     if true.skeleton.names != said.skeleton.names:
         raise ValueError("answer and reference have different skeletons: their joints cannot be compared")
-    places = [motion.positions() - motion.positions()[:, :1] for motion in (said, true)]
+    places = [motion.positions() for motion in (said, true)]
     length = max(map(len, places))
     held = [np.concatenate([part, np.repeat(part[-1:], length - len(part), axis=0)]) for part in places]
-    return float(np.linalg.norm(held[0] - held[1], axis=-1).mean() / said.skeleton.size)
+    one, other = (part - part[:, :1] for part in held)
+    return float(np.linalg.norm(one - other, axis=-1).mean() / said.skeleton.size)

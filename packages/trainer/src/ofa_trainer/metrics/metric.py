@@ -25,9 +25,10 @@ Float64 = NDArray[np.float64]
 class Judged:
     """One row: what was answered and what was right.
 
-    answer: the decoded value, None where the model gave none. reference: the raw value of the row.
+    answer: the decoded value, None where the model gave none. reference: the row's value in the form of an answer, as the
+    slot's :meth:`ofa_modalities.Processor.reference` gives it (a picture, a sound, a motion; the phones of a word).
     shown: the source text as the model read it, its masked words as ``<mask>``; only infilling asks for it.
-    root: where relative paths of the reference start, and what they stay inside; None: they are the user's own.
+    root: where relative paths of ``given`` start, and what they stay inside; None: they are the user's own.
     given: raw values of the other columns that the metrics of this answer read, by :meth:`MetricSpec.reads`.
     """
 
