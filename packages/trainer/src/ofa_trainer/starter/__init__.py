@@ -4,7 +4,7 @@
     2. _scenes.py   composes a picture of sprites on a photograph, and says where each one is
     3. _ask.py      asks a question about such a picture, and answers it from its record
     4. _sentences.py  takes single sentences out of the descriptions
-    5. _sources.py  six sources of rows, one a task
+    5. _sources.py  six sources of rows, one a task (_rows.py: what all sources do alike)
 
     _extension_pack.py  reads the files of the other modalities
     _motion.py          performs a clip at a speed, once or twice, straight or in a curve, and says so (_quaternions.py turns it)

@@ -6,7 +6,6 @@ first six tasks.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, assert_never, get_args
@@ -16,7 +15,8 @@ import numpy as np
 from ofa_trainer.starter._augment import on_white
 from ofa_trainer.starter._extension_pack import Clip, Utterance, Word, clips, extension_digest, motion_clips, utterances, words
 from ofa_trainer.starter._motion import Combination, action_of, combinations, perform
-from ofa_trainer.starter._pack import SPLITS, Drawing, Split, drawings
+from ofa_trainer.starter._pack import SPLITS, Split
+from ofa_trainer.starter._rows import check_index, drawings_of, fingerprint_of, rng_of
 from ofa_trainer.starter._tables import ANSWERED, TABLE_KINDS, TableQuestion, ask_table
 
 ExtensionTask = Literal["speech", "speak", "phones", "motion_caption", "move", "clip", "table_qa", "sql", "draw"]
@@ -74,14 +74,13 @@ class ExtensionSource:
             case "table_qa" | "sql":
                 return _NUM_QUESTIONS[self.split]
             case "draw":
-                return len(_drawings(self.split))
+                return len(drawings_of(self.split))
             case _:
                 assert_never(self.task)
 
     def read(self, index: int, epoch: int = 0) -> dict[str, object]:
         """Row ``index``; ``epoch`` matters in training only."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"row {index} of {len(self)} in the starter pack's {self.task}, {self.split}")
+        check_index(index, len(self), self.task, self.split)
         match self.task:
             case "speech":
                 said = _utterances(self.task, self.split)[index]
@@ -108,7 +107,7 @@ class ExtensionSource:
                 row: dict[str, object] = {"table": asked.table, "question": asked.question, "sql": asked.sql}
                 return {**row, "answer": asked.answer, "kind": asked.kind}
             case "draw":
-                drawing = _drawings(self.split)[index]
+                drawing = drawings_of(self.split)[index]
                 return {"cap": drawing.name, "style": drawing.style, "img": on_white(drawing.image)}
             case _:
                 assert_never(self.task)
@@ -129,19 +128,18 @@ class ExtensionSource:
             case "table_qa" | "sql":
                 return f"starter/extension/tables/{self.task}/{self.split}:row {index}"
             case "draw":
-                return f"starter/drawings.parquet:row {_drawings(self.split)[index].row}"
+                return f"starter/drawings.parquet:row {drawings_of(self.split)[index].row}"
             case _:
                 assert_never(self.task)
 
     def fingerprint(self) -> str:
         """SHA-256 over the task's files, the task, the split, the seed of training and the recipe of composed rows."""
-        digests = (extension_digest(name) for name in _FILES[self.task])
-        parts = (*digests, _RECIPE, self.task, self.split, str(self.seed if self.split == "train" else 0))
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        digests = [extension_digest(name) for name in _FILES[self.task]]
+        return fingerprint_of(digests, _RECIPE, self.task, self.split, self.seed)
 
     def _rng(self, index: int, epoch: int) -> np.random.Generator:
-        seed, turn = (self.seed, epoch) if self.split == "train" else (0, 0)
-        return np.random.default_rng([SPLITS.index(self.split), 100 + EXTENSION_TASKS.index(self.task), seed, turn, index])
+        key = (SPLITS.index(self.split), 100 + EXTENSION_TASKS.index(self.task))
+        return rng_of(key, self.split, self.seed, epoch, index)
 
     def _combination(self, index: int) -> Combination:
         every = combinations(self.split)
@@ -149,13 +147,6 @@ class ExtensionSource:
 
     def _table_question(self, index: int, epoch: int) -> TableQuestion:
         return ask_table(self._rng(index, epoch), self.split, ANSWERED if self.task == "table_qa" else TABLE_KINDS)
-
-
-def extension_source(task: ExtensionTask, split: Split, seed: int = 0) -> ExtensionSource:
-    """The source of a task and split. Raises ValueError for a negative seed."""
-    if seed < 0:
-        raise ValueError(f"seed {seed} is negative")
-    return ExtensionSource(task, split, seed)
 
 
 @cache
@@ -172,11 +163,6 @@ def _words(split: Split) -> tuple[Word, ...]:
 @cache
 def _clips(split: Split) -> tuple[Clip, ...]:
     return tuple(clip for clip in clips() if clip.split == split)
-
-
-@cache
-def _drawings(split: Split) -> tuple[Drawing, ...]:
-    return tuple(drawing for drawing in drawings() if drawing.split == split)
 
 
 def _ask_clip(rng: np.random.Generator, clip: Clip) -> tuple[str, str]:

@@ -6,7 +6,6 @@ otherwise: every epoch of training has new scenes and new shifts of the drawings
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, assert_never, get_args
@@ -15,8 +14,9 @@ import numpy as np
 
 from ofa_trainer.starter._ask import ask
 from ofa_trainer.starter._augment import augment, on_white
-from ofa_trainer.starter._extension import EXTENSION_TASKS, ExtensionSource, extension_source
-from ofa_trainer.starter._pack import SPLITS, Drawing, Split, descriptions, drawings, pack_digest
+from ofa_trainer.starter._extension import EXTENSION_TASKS, ExtensionSource
+from ofa_trainer.starter._pack import SPLITS, Drawing, Split, descriptions, pack_digest
+from ofa_trainer.starter._rows import check_index, drawings_of, fingerprint_of, rng_of
 from ofa_trainer.starter._scenes import compose_scene
 from ofa_trainer.starter._sentences import sentences
 
@@ -49,7 +49,7 @@ class StarterSource:
     def __len__(self) -> int:
         match self.task:
             case "classify" | "caption":
-                return len(_drawings(self.split))
+                return len(drawings_of(self.split))
             case "vqa" | "ground":
                 return _NUM_SCENES[self.split]
             case "summary":
@@ -61,14 +61,13 @@ class StarterSource:
 
     def read(self, index: int, epoch: int = 0) -> dict[str, object]:
         """Row ``index``; ``epoch`` matters in training only."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"row {index} of {len(self)} in the starter pack's {self.task}, {self.split}")
+        check_index(index, len(self), self.task, self.split)
         match self.task:
             case "classify":
-                drawing = _drawings(self.split)[index]
+                drawing = drawings_of(self.split)[index]
                 return {"img": self._picture(drawing, index, epoch), "label": drawing.category}
             case "caption":
-                drawing = _drawings(self.split)[index]
+                drawing = drawings_of(self.split)[index]
                 return {"img": self._picture(drawing, index, epoch), "cap": drawing.name}
             case "vqa":
                 scene, question = ask(self._rng(index, epoch), self.split)
@@ -90,7 +89,7 @@ class StarterSource:
         """Where row ``index`` comes from: a row of a file of the pack, or a composed scene."""
         match self.task:
             case "classify" | "caption":
-                return f"starter/drawings.parquet:row {_drawings(self.split)[index].row}"
+                return f"starter/drawings.parquet:row {drawings_of(self.split)[index].row}"
             case "vqa" | "ground":
                 return f"starter/scenes/{self.task}/{self.split}:row {index}"
             case "summary":
@@ -102,12 +101,11 @@ class StarterSource:
 
     def fingerprint(self) -> str:
         """SHA-256 over the pack's files, the task, the split, the seed of training and the recipe of composed rows."""
-        parts = (pack_digest(), str(_RECIPE), self.task, self.split, str(self.seed if self.split == "train" else 0))
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return fingerprint_of([pack_digest()], str(_RECIPE), self.task, self.split, self.seed)
 
     def _rng(self, index: int, epoch: int) -> np.random.Generator:
-        seed, turn = (self.seed, epoch) if self.split == "train" else (0, 0)
-        return np.random.default_rng([_RECIPE, SPLITS.index(self.split), STARTER_TASKS.index(self.task), seed, turn, index])
+        key = (_RECIPE, SPLITS.index(self.split), STARTER_TASKS.index(self.task))
+        return rng_of(key, self.split, self.seed, epoch, index)
 
     def _picture(self, drawing: Drawing, index: int, epoch: int) -> object:
         if self.split == "train":
@@ -126,24 +124,15 @@ def starter_source(task: str, split: str, seed: int = 0) -> StarterSource | Exte
     Raises:
         ValueError: for an unknown task or split, or a negative seed.
     """
-    for known in STARTER_TASKS:
-        for part in SPLITS:
-            if (known, part) == (task, split):
-                if seed < 0:
-                    raise ValueError(f"seed {seed} is negative")
-                return StarterSource(known, part, seed)
-    for more in EXTENSION_TASKS:
-        for part in SPLITS:
-            if (more, part) == (task, split):
-                return extension_source(more, part, seed)
-    if task not in STARTER_TASKS and task not in EXTENSION_TASKS:
-        raise ValueError(f"the starter pack has no task `{task}`; it has {', '.join((*STARTER_TASKS, *EXTENSION_TASKS))}")
-    raise ValueError(f"the starter pack has no split `{split}`; it has {', '.join(SPLITS)}")
-
-
-@cache
-def _drawings(split: Split) -> tuple[Drawing, ...]:
-    return tuple(drawing for drawing in drawings() if drawing.split == split)
+    if seed < 0:
+        raise ValueError(f"seed {seed} is negative")
+    if split not in SPLITS:
+        raise ValueError(f"the starter pack has no split `{split}`; it has {', '.join(SPLITS)}")
+    if task in STARTER_TASKS:
+        return StarterSource(task, split, seed)
+    if task in EXTENSION_TASKS:
+        return ExtensionSource(task, split, seed)
+    raise ValueError(f"the starter pack has no task `{task}`; it has {', '.join((*STARTER_TASKS, *EXTENSION_TASKS))}")
 
 
 @cache
