@@ -10,7 +10,7 @@ embedding in place of units.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,13 @@ class Adaptor(nn.Module, ABC):
 
 
 class FrameAdaptor(Adaptor):
-    """Base of float adaptors that can also stand on the target side: a begin vector and heads for frames and stop."""
+    """Base of float adaptors that can also stand on the target side: a begin vector and heads for frames and stop.
+
+    An ``embed`` of a subclass's own may look at the whole item, unless the subclass says ``looks_back`` too.
+    """
+
+    looks_back: ClassVar[int] = 0
+    """Frames before its own that a token of :meth:`embed` depends on, and on nothing else: neither its place nor the length."""
 
     def __init__(self, options: Any, unit_features: int | None, width: int) -> None:
         super().__init__(options, unit_features, width)
@@ -61,6 +67,24 @@ class FrameAdaptor(Adaptor):
         with torch.autocast(hidden.device.type, enabled=False):
             wide = hidden.to(self.frame_head.weight.dtype)
             return FrameOutput(frames=self.frame_head(wide), stop_logits=self.stop_head(wide).squeeze(-1))
+
+
+def frames_looked_back(adaptor: type[Adaptor]) -> int | None:
+    """``looks_back`` of a class, where it was said for the ``embed`` that the class has; None: a token may depend on all frames.
+
+    >>> class Delta(FrameAdaptor):
+    ...     def embed(self, units, shapes):
+    ...         return self.project_in(units - units.roll(1, 0))
+    >>> frames_looked_back(FrameAdaptor), frames_looked_back(Delta)
+    (0, None)
+    """
+    for base in adaptor.__mro__:
+        if "looks_back" in vars(base):
+            said: int = vars(base)["looks_back"]
+            return said
+        if "embed" in vars(base):
+            return None
+    return None
 
 
 class DiffusionAdaptor(Adaptor):

@@ -1,6 +1,6 @@
 """Answers of one slot of float rows, one frame after the other until the stop head says so.
 
-# R rows, F unit features, D model width
+# R rows, n lanes in work, F unit features, D model width
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ofa_models.adaptors.base import frames_looked_back
+from ofa_models.backend import ModelBackend
 from ofa_models.generation.lanes import Lanes
 from ofa_models.generation.steps import FrameStep, Hypothesis
 
@@ -22,6 +24,7 @@ def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hy
     frames as they were read; where the adaptor refines, the finished items are refined once.
     """
     backend = lanes.backend
+    looks_back = _looks_back(backend, step.adaptor)
     frames: dict[int, list[Tensor]] = {lane: [] for lane in lanes.primary(rows)}
     log_probability = dict.fromkeys(frames, 0.0)
     finished: set[int] = set()
@@ -44,9 +47,9 @@ def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hy
         live = following
         if not live:
             break
-        for lane in live:
-            # The whole item so far: an adaptor may look back within an item.
-            lanes.append_embedded(lane, backend.embed_frames(step.adaptor, torch.stack(frames[lane]))[-1:])
+        embedded = _embed_last(backend, step.adaptor, [frames[lane] for lane in live], looks_back)
+        for lane, token in zip(live, embedded, strict=True):
+            lanes.append_embedded(lane, token[None])
     items = [torch.stack(found) for found in frames.values()]
     counts = torch.tensor([len(item) for item in items], device=lanes.device)
     refined = backend.refine_frames(step.adaptor, torch.cat(items), counts)
@@ -61,3 +64,19 @@ def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hy
         )
         for lane, item in zip(frames, items, strict=True)
     ]
+
+
+def _looks_back(backend: ModelBackend, adaptor: str) -> int | None:
+    """What the adaptor's class says; None, the whole item, of a backend that keeps its adaptors in another way."""
+    modules = getattr(backend, "adaptors", None)
+    if not isinstance(modules, nn.ModuleDict) or adaptor not in modules:
+        return None
+    return frames_looked_back(type(modules[adaptor]))  # type: ignore[arg-type]
+
+
+def _embed_last(backend: ModelBackend, adaptor: str, items: Sequence[list[Tensor]], looks_back: int | None) -> Tensor:
+    """Tokens ``[n, D]`` of the last frame of each item, out of as many frames before it as the adaptor looks back on."""
+    if looks_back == 0:
+        return backend.embed_frames(adaptor, torch.stack([item[-1] for item in items]))
+    start = 0 if looks_back is None else -(looks_back + 1)
+    return torch.cat([backend.embed_frames(adaptor, torch.stack(item[start:]))[-1:] for item in items])
