@@ -1,8 +1,8 @@
 """Incremental decoding: a dense preallocated cache, tokens appended to it, tree nodes beside it.
 
-    # N = R rows · C copies lanes, K new tokens of a lane, P places of the cache, S longest memory
+    # N = R rows · C copies lanes, n of them asked, K new tokens of a lane, P places of the cache, S longest memory
     # D model width, h heads, H head width
-    # M tree nodes of a call, W nodes written so far, A ancestors of a node, B most nodes of one lane
+    # M tree nodes of a call, W nodes written so far, A ancestors of a node, B most nodes of one lane, or asked lanes of one row
 
 A lane's keys lie at places 0 .. length - 1; place ``capacity`` takes what must not be kept. Cross keys are computed once
 a row and shared by its copies. Equal to packed decoding, token by token.
@@ -93,31 +93,55 @@ def start(model: Generalist, memory: Memory, copies: int, capacity: int) -> Cach
 
 
 def extend(model: Generalist, cache: Cache, embedded: Tensor, coordinates: Tensor, counts: Tensor) -> Tensor:
-    """Append ``counts[n] <= K`` tokens to lane n; final states ``[N, K, D]``."""
+    """Append ``counts[n] <= K`` tokens to lane n; final states ``[N, K, D]``, zeros of lanes that get none."""
     N, K = coordinates.shape[:2]
     before, after = cache.lengths, cache.lengths + counts
     if bool((counts > K).any()) or bool((after > cache.capacity).any()):
         raise ValueError(f"the cache holds {cache.capacity} tokens a lane; it was asked to hold {int(after.max())}")
+    asked = counts.nonzero().flatten()  # [n]: no other lane is run
+    n = asked.shape[0]
+    read, at = _lanes_to_read(asked, N)
     step = torch.arange(K, device=counts.device)
-    place = torch.where(step < counts[:, None], before[:, None] + step, cache.capacity)
-    span = min(int(before.max()) + K, cache.capacity) if N else 0
+    place = torch.where(step < counts[asked, None], before[asked, None] + step, cache.capacity)
+    span = min(int(before[asked].max()) + K, cache.capacity) if n else 0
     # A token past its lane's count sees place 0 at least, so that its undefined state stays finite.
-    visible = torch.arange(span, device=counts.device) <= (before[:, None] + step).clamp(max=max(span - 1, 0))[..., None]
-    cis = _rotation(model, coordinates.flatten(0, 1))
-    lane = torch.arange(N, device=counts.device)[:, None]
-    x = model.enter(embedded).flatten(0, 1)
+    visible = torch.arange(span, device=counts.device) <= (before[read, None] + step).clamp(max=max(span - 1, 0))[..., None]
+    by_row = _Spread(asked // cache.copies, cache.memory_visible.shape[0])
+    cis = _rotation(model, coordinates[asked].flatten(0, 1))
+    x = model.enter(embedded[asked]).flatten(0, 1)  # [n · K, D]
     for layer, store in zip(_layers(model), cache.layers, strict=True):
-        q, k, v = layer.self_attention.project(x, cis)
-        store.keys[lane, place] = k.view(N, K, *k.shape[1:]).to(store.keys.dtype)
-        store.values[lane, place] = v.view(N, K, *v.shape[1:]).to(store.values.dtype)
-        seen = _attend(q.view(N, K, *q.shape[1:]), store.keys[:, :span], store.values[:, :span], visible)
+        q, k, v = (part.view(n, K, *part.shape[1:]) for part in layer.self_attention.project(x, cis))
+        store.keys[asked[:, None], place] = k.to(store.keys.dtype)
+        store.values[asked[:, None], place] = v.to(store.values.dtype)
+        dense = q.new_zeros(visible.shape[0], *q.shape[1:])
+        dense[at] = q
+        seen = _attend(dense, store.keys[read, :span], store.values[read, :span], visible)[at]
         x = x + _write(seen.flatten(0, 1), layer.self_attention)
-        q = layer.cross_attention.queries(x).view(N // cache.copies, cache.copies * K, *q.shape[1:])
-        seen = _attend(q, store.memory_keys, store.memory_values, cache.memory_visible[:, None])
+        q = layer.cross_attention.queries(x)
+        dense = by_row.out(q.view(n, K, *q.shape[1:])).flatten(1, 2)  # [R, B · K, h, H]
+        seen = _attend(dense, store.memory_keys, store.memory_values, cache.memory_visible[:, None])
+        seen = by_row.back(seen.reshape(*by_row.shape, K, *seen.shape[2:]))
         x = x + _write(seen.flatten(0, 1), layer.cross_attention)
         x = x + layer.mlp(x)
     cache.lengths = after
-    return model.finish(x).view(N, K, x.shape[-1])
+    states = model.finish(x).view(n, K, x.shape[-1])
+    return states.new_zeros(N, *states.shape[1:]).index_copy(0, asked, states)
+
+
+def _lanes_to_read(asked: Tensor, num_lanes: int) -> tuple[slice | Tensor, Tensor]:
+    """Whose keys are read for these lanes (ascending ``[n]``), and where among them the asked ones stand.
+
+    Lanes at equal distances (all, or the first of every row) are a view of the cache. Others are copied out of it, unless they
+    are most of it: then it is cheaper to read it all.
+    """
+    lanes = asked.tolist()
+    stride = lanes[1] - lanes[0] if len(lanes) > 1 else 1
+    itself = torch.arange(len(lanes), device=asked.device)
+    if lanes and lanes == list(range(lanes[0], lanes[-1] + 1, stride)):
+        return slice(lanes[0], lanes[-1] + 1, stride), itself
+    if 2 * len(lanes) <= num_lanes:
+        return asked, itself
+    return slice(None), asked
 
 
 def extend_nodes(

@@ -4,7 +4,7 @@
 
 Tokens wait until a state is asked for, so whatever is forced (the inputs of an answer, the prompt after it, the next
 begin token) goes through the decoder in one call. A row's first lane is its primary: outside of a search the other
-copies cost nothing.
+copies are not run, and neither are the lanes of rows that have their answer.
 """
 
 from __future__ import annotations
