@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from ofa_modalities.struct.output import Sql, Table
+from ofa_modalities.struct.reading import TableReader
 from ofa_trainer.metrics.metric import Judged
-from ofa_trainer.metrics.specs import ExecutionOptions, TableMatchOptions
+from ofa_trainer.metrics.specs import ExecutionOptions, NoOptions
 from ofa_trainer.metrics.struct import execution_accuracy, table_match
 
 SHOP = """
@@ -93,6 +94,11 @@ def test_a_reference_that_cannot_be_run_is_told(caplog: pytest.LogCaptureFixture
     assert "the reference `SELECT * FROM nowhere` cannot be run: no such table: nowhere" in caplog.text
 
 
+def match(answer: object, reference: object, *, header: bool = True) -> float:
+    table = TableReader(column="reference", header=header).read(reference)
+    return table_match([Judged(answer=answer, reference=table)], NoOptions()).value
+
+
 def test_tables_are_compared_cell_by_cell() -> None:
     answer = Table(columns=("a", "b"), rows=(("1", "X y"),))
     for reference, wanted in [
@@ -102,8 +108,8 @@ def test_tables_are_compared_cell_by_cell() -> None:
         ([["b", "a"], [1, "x y"]], 0.0),
         ([["a", "b"]], 0.0),
     ]:
-        assert table_match([Judged(answer=answer, reference=reference)], TableMatchOptions()).value == wanted
+        assert match(answer, reference) == wanted
     mended = Table(columns=("a",), rows=(("1",),), problems=("something",))
-    assert table_match([Judged(answer=mended, reference=[["a"], [1]])], TableMatchOptions()).value == 0
-    bare = Table(columns=(), rows=(("1", "2"),))
-    assert table_match([Judged(answer=bare, reference=[[1, 2]])], TableMatchOptions(header=False)).value == 1
+    assert match(mended, [["a"], [1]]) == 0
+    assert match(Table(columns=(), rows=(("1", "2"),)), [[1, 2]], header=False) == 1
+    assert match(None, [["a"], [1]]) == 0

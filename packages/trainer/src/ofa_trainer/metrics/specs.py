@@ -59,13 +59,6 @@ class ExecutionSpec(MetricSpec):
         return (options.database,)
 
 
-class TableMatchOptions(Options):
-    """How reference tables are read."""
-
-    header: bool = True
-    """The first row of a list of rows names the columns."""
-
-
 TOKEN_F1 = MetricSpec(
     name="token_f1",
     summary="Harmonic mean of word precision and word recall, as in SQuAD.",
@@ -165,7 +158,7 @@ TABLE_MATCH = MetricSpec(
     name="table_match",
     summary="Share of tables equal to the reference, cell by cell.",
     modalities=("STRUCT",),
-    options=TableMatchOptions,
+    options=NoOptions,
     implementation="ofa_trainer.metrics.struct:table_match",
 )
 

@@ -22,7 +22,7 @@ from ofa_modalities.struct.reading import TableReader, holds_table
 from ofa_trainer.metrics.metric import Judged, Scores, mean_scores
 
 if TYPE_CHECKING:
-    from ofa_trainer.metrics.specs import ExecutionOptions, TableMatchOptions
+    from ofa_trainer.metrics.specs import ExecutionOptions, NoOptions
 
 logger = logging.getLogger(__name__)
 _TABLES = (".csv", ".tsv", ".json", ".jsonl")
@@ -87,19 +87,17 @@ def _rounded(cell: Cell) -> Cell:
     return float(f"{cell:.9g}") if abs(cell) < 1e9 else round(cell)
 
 
-def table_match(rows: Sequence[Judged], options: TableMatchOptions) -> Scores:
+def table_match(rows: Sequence[Judged], options: NoOptions) -> Scores:
     """1 where the answered table has the columns, rows and cells of the reference, in their order; case does not count."""
-    return mean_scores([float(_same_table(row, options)) for row in rows])
+    return mean_scores([float(_same_table(row.answer, row.reference)) for row in rows])
 
 
-def _same_table(row: Judged, options: TableMatchOptions) -> bool:
-    reference = TableReader(column="reference", header=options.header).read(row.reference, root=row.root)
-    answer = row.answer
-    if not isinstance(answer, Table) or answer.problems:
+def _same_table(answer: object, reference: object) -> bool:
+    if not isinstance(answer, Table) or not isinstance(reference, Table) or answer.problems:
         return False
-    one, other = answer.as_text(), reference.as_text()
-    return _folded(one) == _folded(other)
+    return _folded(answer) == _folded(reference)
 
 
-def _folded(table: Table) -> tuple[tuple[str, ...], ...]:
+def _folded(written: Table) -> tuple[tuple[str, ...], ...]:
+    table = written.as_text()
     return tuple(tuple(str(cell).casefold() for cell in row) for row in (table.columns, *table.rows))
