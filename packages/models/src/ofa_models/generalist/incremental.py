@@ -106,41 +106,45 @@ def extend(model: Generalist, cache: Cache, embedded: Tensor, coordinates: Tenso
     span = min(int(before[asked].max()) + K, cache.capacity) if n else 0
     # A token past its lane's count sees place 0 at least, so that its undefined state stays finite.
     visible = torch.arange(span, device=counts.device) <= (before[read, None] + step).clamp(max=max(span - 1, 0))[..., None]
-    by_row = _Spread(asked // cache.copies, cache.memory_visible.shape[0])
+    by_row = _Spread(asked // cache.copies, cache.memory_visible.shape[0]) if n < N else None
     cis = _rotation(model, coordinates[asked].flatten(0, 1))
     x = model.enter(embedded[asked]).flatten(0, 1)  # [n · K, D]
     for layer, store in zip(_layers(model), cache.layers, strict=True):
         q, k, v = (part.view(n, K, *part.shape[1:]) for part in layer.self_attention.project(x, cis))
         store.keys[asked[:, None], place] = k.to(store.keys.dtype)
         store.values[asked[:, None], place] = v.to(store.values.dtype)
-        dense = q.new_zeros(visible.shape[0], *q.shape[1:])
-        dense[at] = q
-        seen = _attend(dense, store.keys[read, :span], store.values[read, :span], visible)[at]
+        if at is not None:
+            q = q.new_zeros(N, *q.shape[1:]).index_copy(0, at, q)
+        seen = _attend(q, store.keys[read, :span], store.values[read, :span], visible)
+        seen = seen if at is None else seen[at]
         x = x + _write(seen.flatten(0, 1), layer.self_attention)
         q = layer.cross_attention.queries(x)
-        dense = by_row.out(q.view(n, K, *q.shape[1:])).flatten(1, 2)  # [R, B · K, h, H]
-        seen = _attend(dense, store.memory_keys, store.memory_values, cache.memory_visible[:, None])
-        seen = by_row.back(seen.reshape(*by_row.shape, K, *seen.shape[2:]))
+        if by_row is None:
+            q = q.view(N // cache.copies, cache.copies * K, *q.shape[1:])
+        else:
+            q = by_row.out(q.view(n, K, *q.shape[1:])).flatten(1, 2)  # [R, B · K, h, H]
+        seen = _attend(q, store.memory_keys, store.memory_values, cache.memory_visible[:, None])
+        if by_row is not None:
+            seen = by_row.back(seen.reshape(*by_row.shape, K, *seen.shape[2:]))
         x = x + _write(seen.flatten(0, 1), layer.cross_attention)
         x = x + layer.mlp(x)
     cache.lengths = after
     states = model.finish(x).view(n, K, x.shape[-1])
-    return states.new_zeros(N, *states.shape[1:]).index_copy(0, asked, states)
+    return states if n == N else states.new_zeros(N, *states.shape[1:]).index_copy(0, asked, states)
 
 
-def _lanes_to_read(asked: Tensor, num_lanes: int) -> tuple[slice | Tensor, Tensor]:
-    """Whose keys are read for these lanes (ascending ``[n]``), and where among them the asked ones stand.
+def _lanes_to_read(asked: Tensor, num_lanes: int) -> tuple[slice | Tensor, Tensor | None]:
+    """Whose keys are read for these lanes (ascending ``[n]``), and where the asked ones stand among them; None: they are it all.
 
     Lanes at equal distances (all, or the first of every row) are a view of the cache. Others are copied out of it, unless they
     are most of it: then it is cheaper to read it all.
     """
     lanes = asked.tolist()
     stride = lanes[1] - lanes[0] if len(lanes) > 1 else 1
-    itself = torch.arange(len(lanes), device=asked.device)
     if lanes and lanes == list(range(lanes[0], lanes[-1] + 1, stride)):
-        return slice(lanes[0], lanes[-1] + 1, stride), itself
+        return slice(lanes[0], lanes[-1] + 1, stride), None
     if 2 * len(lanes) <= num_lanes:
-        return asked, itself
+        return asked, None
     return slice(None), asked
 
 
