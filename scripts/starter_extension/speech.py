@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 import soundfile
 import soxr
-from build_starter_pack import fetch_deb, hash_int
 from numpy.typing import NDArray
+from starter_pack.fetching import fetch_deb, hash_int
 
 ASTERISK = ("asterisk-core-sounds-en-wav=1.6.1-1", "asterisk-core-sounds-en=1.6.1-1")
 FLITE = ("flite=2.2-5", "libflite1=2.2-5")

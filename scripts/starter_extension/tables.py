@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from build_starter_pack import fetch_wheel, hash_int
+from starter_pack.fetching import fetch_wheel, hash_int
 
 STATSMODELS = "statsmodels==0.15.0"
 VEGA = "vega_datasets==0.9.0"

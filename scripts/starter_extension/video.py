@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from build_starter_pack import fetch_wheel, hash_int
 from numpy.typing import NDArray
 from PIL import Image
+from starter_pack.fetching import fetch_wheel, hash_int
 
 from starter_extension.motion import HINGES, JOINTS, METRES, PYBULLET, rotations_of
 
