@@ -78,6 +78,9 @@ class ModelBackend(Protocol):
     def embed_frames(self, adaptor: str, units: Tensor) -> Tensor:
         """float32 ``[n, F]`` → ``[n, D]``, one item's units as target tokens."""
 
+    def frames_looked_back(self, adaptor: str) -> int | None:
+        """Frames before its own that a token of :meth:`embed_frames` depends on; None: it may depend on all of the item."""
+
     def begin_vector(self, adaptor: str) -> Tensor:
         """``[D]``: opens a float segment on the target side."""
 

@@ -78,6 +78,9 @@ class FakeBackend(nn.Module):
     def embed_frames(self, adaptor: str, units: Tensor) -> Tensor:
         return units.double() @ self.frame_in.T
 
+    def frames_looked_back(self, adaptor: str) -> int | None:
+        return None
+
     def begin_vector(self, adaptor: str) -> Tensor:
         return self.begin
 

@@ -13,7 +13,7 @@ from ofa_models.adaptors.base import FrameAdaptor, frames_looked_back
 from ofa_models.generation import Controls, RowAnswer, generate
 from ofa_models.generation.steps import FrameStep
 from ofa_models.plans import GenerationOptions
-from torch import Tensor, nn
+from torch import Tensor
 
 STEPS = (FrameStep(slot=0, adaptor="series", max_frames=6, stop_threshold=0.95),)
 
@@ -61,10 +61,11 @@ def answers(make_backend: Any, make_memory: Any, adaptor: FrameAdaptor, *, shown
             sizes.append(len(units))
             return adaptor.embed(units.double(), torch.tensor([[len(units)]]))
 
+        def frames_looked_back(self, name: str) -> int | None:
+            return frames_looked_back(type(adaptor)) if shown else None
+
     backend, memory = Backend(seed=3), make_memory([2, 4, 3])
     backend.stop *= 0.01
-    if shown:
-        backend.adaptors = nn.ModuleDict({"series": adaptor})
     controls = Controls(end=3, next=4, choose=5)
     found = generate(backend, memory, STEPS, controls=controls, options=GenerationOptions(), forced=[{}] * 3, row_keys=[0, 1, 2])
     return found, sizes

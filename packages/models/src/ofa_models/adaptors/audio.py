@@ -8,6 +8,7 @@ Convolutions run on windows gathered inside each item, so what else is in the ba
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -60,6 +61,8 @@ class AudioFramesAdaptor(FrameAdaptor):
 
     A pre-net with dropout keeps the decoder from copying the frame before; a post-net of convolutions refines what was answered.
     """
+
+    looks_back: ClassVar[int] = 0
 
     def __init__(self, options: AudioFramesOptions, unit_features: int | None, width: int) -> None:
         super().__init__(options, unit_features, width)

@@ -24,7 +24,7 @@ from ofa_modalities.batch import PackedBatch, SegmentColumn, Side, Stream
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofa_models.adaptors.base import Adaptor, DiffusionAdaptor, FrameAdaptor
+from ofa_models.adaptors.base import Adaptor, DiffusionAdaptor, FrameAdaptor, frames_looked_back
 from ofa_models.attention import PackedAttention, RowMask, make_attention
 from ofa_models.backend import DecoderState, FrameOutput, Memory
 from ofa_models.functional import compute_dtype, rms_norm
@@ -153,6 +153,10 @@ class Generalist(nn.Module):
         shapes = torch.tensor([[units.shape[0]]], device=units.device)
         with self._autocast():
             return self._adaptor(adaptor).embed(units.to(self.embedding.dtype), shapes)
+
+    def frames_looked_back(self, adaptor: str) -> int | None:
+        """As the adaptor's class says."""
+        return frames_looked_back(type(self._adaptor(adaptor)))
 
     def begin_vector(self, adaptor: str) -> Tensor:
         """``[D]``."""

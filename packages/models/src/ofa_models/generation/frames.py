@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ofa_models.adaptors.base import frames_looked_back
 from ofa_models.backend import ModelBackend
 from ofa_models.generation.lanes import Lanes
 from ofa_models.generation.steps import FrameStep, Hypothesis
@@ -24,7 +23,7 @@ def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hy
     frames as they were read; where the adaptor refines, the finished items are refined once.
     """
     backend = lanes.backend
-    looks_back = _looks_back(backend, step.adaptor)
+    looks_back = backend.frames_looked_back(step.adaptor)
     frames: dict[int, list[Tensor]] = {lane: [] for lane in lanes.primary(rows)}
     log_probability = dict.fromkeys(frames, 0.0)
     finished: set[int] = set()
@@ -64,14 +63,6 @@ def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hy
         )
         for lane, item in zip(frames, items, strict=True)
     ]
-
-
-def _looks_back(backend: ModelBackend, adaptor: str) -> int | None:
-    """What the adaptor's class says; None, the whole item, of a backend that keeps its adaptors in another way."""
-    modules = getattr(backend, "adaptors", None)
-    if not isinstance(modules, nn.ModuleDict) or adaptor not in modules:
-        return None
-    return frames_looked_back(type(modules[adaptor]))  # type: ignore[arg-type]
 
 
 def _embed_last(backend: ModelBackend, adaptor: str, items: Sequence[list[Tensor]], looks_back: int | None) -> Tensor:
