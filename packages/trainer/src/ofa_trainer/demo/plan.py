@@ -15,7 +15,7 @@ from ofa_trainer.plans import TrainerOptions
 class DemoPlan:
     """tasks: in the order of the page. options: ``(minutes, steps, seed)`` to how it trains. minutes: of training, by default.
 
-    size and overrides: of the model. rows: held-out rows of a task that is judged on fewer than the others, by name.
+    size and overrides: of the model. rows: held-out rows that each task is judged on.
     """
 
     tasks: tuple[DemoTask, ...]
@@ -23,7 +23,7 @@ class DemoPlan:
     minutes: float
     size: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    rows: Mapping[str, int] = field(default_factory=dict)
+    rows: int = recipe.EVALUATED_ROWS
 
 
 SIX = DemoPlan(

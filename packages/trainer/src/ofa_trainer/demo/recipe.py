@@ -79,6 +79,7 @@ class DemoTask(Plan):
     rows_per_step: float
     loss_weight: float
     """λ relative to the other tasks: long targets would else drown the short ones of pictures."""
+    generation: GenerationOptions = GENERATION
     criteria: Mapping[str, Sequence[CriterionChoice]] = {}
     """By target column, losses with other options than the modality's own."""
 

@@ -68,14 +68,14 @@ def run_demo(
     steps: int | None = None,
     seed: int = recipe.SEED,
     split: HeldOut = "test",
-    rows: int = recipe.EVALUATED_ROWS,
+    rows: int | None = None,
     size: str | None = None,
     reporters: Sequence[Reporter] = (),
 ) -> DemoResult:
     """Train, save ``output/checkpoint``, judge held-out rows, and write ``output/index.html``.
 
     minutes: of training; None: the plan's. steps: so many instead. split: ``valid`` while choosing, ``test`` once at the end.
-    rows: held-out rows of each task, the first of the split. reporters: told what happens while it trains. An older checkpoint
+    rows: held-out rows of each task, the first of the split; None: the plan's number. reporters: told what happens while it trains. An older checkpoint
     there is replaced; raises ValueError, before training, where ``output/checkpoint`` is something else.
     """
     checkpoint = output / CHECKPOINT
@@ -93,7 +93,7 @@ def run_demo(
     trained.save(checkpoint)
     started = time.perf_counter()
     showing = Showing(output)
-    figures, answers, pictures = judge_tasks(trained.session(), plan, showing, seed=seed, split=split, rows=rows)
+    figures, answers, pictures = judge_tasks(trained.session(), plan, showing, seed=seed, split=split, rows=rows or plan.rows)
     result = DemoResult(
         model=size,
         num_parameters=sum(parameter.numel() for parameter in trained.model.parameters()),
@@ -153,8 +153,7 @@ def judge_tasks(
     cards: dict[str, list[Answer]] = {}
     pictures: dict[str, Image.Image] = {}
     for task in plan.tasks:
-        count = min(rows, plan.rows.get(task.name, rows))
-        answered = answer_rows(session, task, starter_source(task.name, split), count)
+        answered = answer_rows(session, task, starter_source(task.name, split), rows)
         train = starter_source(task.name, "train", seed)
         figures.append(judge(task, train, answered, split, partial(right_answer, session, task)))
         cards[task.name], shown = shown_rows(task, answered, showing)
@@ -188,7 +187,7 @@ def answer_rows(session: Session, task: DemoTask, source: Source, count: int) ->
         )
         for index, row in zip(indices, rows, strict=True)
     ]
-    outputs = session.answer(resolved, examples, rows=rows)
+    outputs = session.answer(resolved, examples, generation=task.generation, rows=rows)
     return [
         AnsweredRow(
             address=example.address,
