@@ -75,6 +75,20 @@ def test_the_prenet_drops_in_training_alone() -> None:
     assert adaptor.embed(units, shapes).shape == (5, 16)
 
 
+def test_the_prenet_drops_by_the_rows_own_numbers_where_an_answer_is_fed_back() -> None:
+    torch.manual_seed(0)
+    adaptor = AudioFramesAdaptor(AudioFramesOptions(prenet_width=32, prenet_dropout=0.5), 8, 16).eval()
+    units, shapes = torch.randn(4, 8), torch.tensor([[4]])
+    assert adaptor.noise_width == 64
+    noise = torch.rand(4, 64)
+    found = adaptor.embed_answered(units, shapes, noise)
+    assert torch.equal(found, adaptor.embed_answered(units, shapes, noise.clone()))
+    assert not torch.allclose(found, adaptor.embed_answered(units, shapes, torch.rand(4, 64)))
+    nothing = adaptor.embed_answered(units, shapes, torch.zeros(4, 64))
+    torch.testing.assert_close(nothing, adaptor.project_in.bias.expand(4, 16))
+    assert AudioFramesAdaptor(AudioFramesOptions(prenet_dropout=0), 8, 16).noise_width == 0
+
+
 def test_the_postnet_begins_as_no_change_and_is_optional() -> None:
     frames, counts = torch.randn(5, 12), torch.tensor([2, 3])
     fresh = AudioFramesAdaptor(AudioFramesOptions(), 12, 16)

@@ -75,8 +75,14 @@ class ModelBackend(Protocol):
     def embed_ids(self, ids: Tensor) -> Tensor:
         """int64 ``[...]`` → ``[..., D]``, as target tokens."""
 
-    def embed_frames(self, adaptor: str, units: Tensor) -> Tensor:
-        """float32 ``[n, F]`` → ``[n, D]``, one item's units as target tokens."""
+    def embed_frames(self, adaptor: str, units: Tensor, noise: Tensor | None = None) -> Tensor:
+        """float32 ``[n, F]`` → ``[n, D]``, one item's units as target tokens.
+
+        noise: even in 0 … 1, float32 ``[n, frame_noise(adaptor)]``, for units that were answered; None: they were given.
+        """
+
+    def frame_noise(self, adaptor: str) -> int:
+        """Random numbers that an answered unit takes when it is fed back; 0: none."""
 
     def frames_looked_back(self, adaptor: str) -> int | None:
         """Frames before its own that a token of :meth:`embed_frames` depends on; None: it may depend on all of the item."""

@@ -89,7 +89,7 @@ class AudioFramesOptions(Options):
     prenet_width: int = Field(default=256, ge=1, le=4096)
     """Channels of the two layers that read the unit before."""
     prenet_dropout: float = Field(default=0.5, ge=0, lt=1)
-    """Share of these channels that is dropped in training."""
+    """Share of these channels that is dropped, in training and while an answer is made."""
     postnet_layers: int = Field(default=5, ge=0, le=12)
     """Convolutions that refine the frames of a finished answer; 0: none."""
     postnet_width: int = Field(default=128, ge=1, le=4096)

@@ -75,7 +75,10 @@ class FakeBackend(nn.Module):
     def embed_ids(self, ids: Tensor) -> Tensor:
         return self.embedding[ids]
 
-    def embed_frames(self, adaptor: str, units: Tensor) -> Tensor:
+    def frame_noise(self, adaptor: str) -> int:
+        return 0
+
+    def embed_frames(self, adaptor: str, units: Tensor, noise: Tensor | None = None) -> Tensor:
         return units.double() @ self.frame_in.T
 
     def frames_looked_back(self, adaptor: str) -> int | None:

@@ -57,7 +57,7 @@ def answers(make_backend: Any, make_memory: Any, adaptor: FrameAdaptor, *, shown
     sizes: list[int] = []
 
     class Backend(make_backend):  # type: ignore[misc]
-        def embed_frames(self, name: str, units: Tensor) -> Tensor:
+        def embed_frames(self, name: str, units: Tensor, noise: Tensor | None = None) -> Tensor:
             sizes.append(len(units))
             return adaptor.embed(units.double(), torch.tensor([[len(units)]]))
 

@@ -59,7 +59,8 @@ class AudioConvAdaptor(Adaptor):
 class AudioFramesAdaptor(FrameAdaptor):
     """Units of answers, in the manner of Tacotron 2 (Shen et al. 2018, arXiv 1712.05884, section 2.2).
 
-    A pre-net with dropout keeps the decoder from copying the frame before; a post-net of convolutions refines what was answered.
+    A pre-net keeps the decoder from copying the frame before: its dropout stays on while an answer is made, since without it what
+    is fed back would be unlike all that was seen in training. A post-net of convolutions refines what was answered.
     """
 
     looks_back: ClassVar[int] = 0
@@ -92,6 +93,19 @@ class AudioFramesAdaptor(FrameAdaptor):
         x = units
         for layer in self.prenet:
             x = F.dropout(F.relu(layer(x)), self.prenet_dropout, self.training)
+        tokens: Tensor = self.project_in(x)
+        return tokens
+
+    @property
+    def noise_width(self) -> int:
+        """One number a channel of the pre-net."""
+        return sum(layer.out_features for layer in self.prenet) if self.prenet_dropout else 0  # type: ignore[misc]
+
+    def embed_answered(self, units: Tensor, shapes: Tensor, noise: Tensor) -> Tensor:
+        """Channels whose number lies below ``prenet_dropout`` are dropped."""
+        x = units
+        for layer, numbers in zip(self.prenet, noise.chunk(len(self.prenet), 1), strict=True):
+            x = F.relu(layer(x)) * (numbers >= self.prenet_dropout) / (1 - self.prenet_dropout)
         tokens: Tensor = self.project_in(x)
         return tokens
 

@@ -53,10 +53,19 @@ class FrameAdaptor(Adaptor):
         self.frame_head = nn.Linear(width, unit_features)
         self.stop_head = nn.Linear(width, 1)
 
+    @property
+    def noise_width(self) -> int:
+        """Random numbers that each unit takes when an answer is fed back, see :meth:`embed_answered`; 0: none."""
+        return 0
+
     def embed(self, units: Tensor, shapes: Tensor) -> Tensor:
         """One token a unit."""
         tokens: Tensor = self.project_in(units)
         return tokens
+
+    def embed_answered(self, units: Tensor, shapes: Tensor, noise: Tensor) -> Tensor:
+        """As :meth:`embed`, of units that were answered; noise: even in 0 … 1, ``[U, noise_width]``, from the row's own seed."""
+        return self.embed(units, shapes)
 
     def refine(self, frames: Tensor, counts: Tensor) -> Tensor | None:
         """What a post-net makes of whole items: frames ``[L, F]``, item after item, counts int64 ``[I]``; None: there is none."""

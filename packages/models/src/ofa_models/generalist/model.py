@@ -148,11 +148,19 @@ class Generalist(nn.Module):
         """int64 ``[...]`` → ``[..., D]``."""
         return F.embedding(ids, self.embedding)
 
-    def embed_frames(self, adaptor: str, units: Tensor) -> Tensor:
+    def embed_frames(self, adaptor: str, units: Tensor, noise: Tensor | None = None) -> Tensor:
         """float32 ``[n, F]`` → ``[n, D]``, as the frames of one item."""
         shapes = torch.tensor([[units.shape[0]]], device=units.device)
+        module, units = self._adaptor(adaptor), units.to(self.embedding.dtype)
         with self._autocast():
-            return self._adaptor(adaptor).embed(units.to(self.embedding.dtype), shapes)
+            if noise is not None and isinstance(module, FrameAdaptor):
+                return module.embed_answered(units, shapes, noise)
+            return module.embed(units, shapes)
+
+    def frame_noise(self, adaptor: str) -> int:
+        """As the adaptor says."""
+        module = self._adaptor(adaptor)
+        return module.noise_width if isinstance(module, FrameAdaptor) else 0
 
     def frames_looked_back(self, adaptor: str) -> int | None:
         """As the adaptor's class says."""

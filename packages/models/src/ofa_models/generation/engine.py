@@ -172,7 +172,7 @@ class _Walk:
                 case TokenStep():
                     self._tokens(step, rows, path)
                 case FrameStep():
-                    for row, hypothesis in zip(rows, answer_frames(self.lanes, rows, step), strict=True):
+                    for row, hypothesis in zip(rows, answer_frames(self.lanes, rows, step, self.draws), strict=True):
                         self.slots[row][step.slot, path] = (hypothesis,)
                 case DiffusionStep():
                     raise ValueError("an answer by diffusion is not walked: see generation/diffusion.py")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,17 +13,19 @@ from torch import Tensor
 
 from ofa_models.backend import ModelBackend
 from ofa_models.generation.lanes import Lanes
+from ofa_models.generation.scores import Draws
 from ofa_models.generation.steps import FrameStep, Hypothesis
 
 
-def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hypothesis]:
+def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep, draws: Sequence[Draws]) -> list[Hypothesis]:
     """One answer for each row, at least one frame long; the rows' primary lanes stand right before its begin vector.
 
     Its log-probability is that of the stop decisions. The last frame is no input of what follows. What is fed back are the
-    frames as they were read; where the adaptor refines, the finished items are refined once.
+    frames as they were read, with numbers from the lane's own ``draws`` where the adaptor asks for some; where the adaptor
+    refines, the finished items are refined once.
     """
     backend = lanes.backend
-    looks_back = backend.frames_looked_back(step.adaptor)
+    fed = _FedBack(backend, step.adaptor, draws)
     frames: dict[int, list[Tensor]] = {lane: [] for lane in lanes.primary(rows)}
     log_probability = dict.fromkeys(frames, 0.0)
     finished: set[int] = set()
@@ -46,8 +48,7 @@ def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hy
         live = following
         if not live:
             break
-        embedded = _embed_last(backend, step.adaptor, [frames[lane] for lane in live], looks_back)
-        for lane, token in zip(live, embedded, strict=True):
+        for lane, token in zip(live, fed.tokens({lane: frames[lane] for lane in live}), strict=True):
             lanes.append_embedded(lane, token[None])
     items = [torch.stack(found) for found in frames.values()]
     counts = torch.tensor([len(item) for item in items], device=lanes.device)
@@ -65,9 +66,25 @@ def answer_frames(lanes: Lanes, rows: Sequence[int], step: FrameStep) -> list[Hy
     ]
 
 
-def _embed_last(backend: ModelBackend, adaptor: str, items: Sequence[list[Tensor]], looks_back: int | None) -> Tensor:
-    """Tokens ``[n, D]`` of the last frame of each item, out of as many frames before it as the adaptor looks back on."""
-    if looks_back == 0:
-        return backend.embed_frames(adaptor, torch.stack([item[-1] for item in items]))
-    start = 0 if looks_back is None else -(looks_back + 1)
-    return torch.cat([backend.embed_frames(adaptor, torch.stack(item[start:]))[-1:] for item in items])
+class _FedBack:
+    """Answered frames as the next inputs, each with no more of its item than the adaptor looks back on."""
+
+    def __init__(self, backend: ModelBackend, adaptor: str, draws: Sequence[Draws]) -> None:
+        self.backend, self.adaptor, self.draws = backend, adaptor, draws
+        self.looks_back = backend.frames_looked_back(adaptor)
+        self.noise_width = backend.frame_noise(adaptor)
+        self.noise: dict[int, list[Tensor]] = {}
+
+    def tokens(self, items: Mapping[int, list[Tensor]]) -> Tensor:
+        """Tokens ``[n, D]`` of the last frame of each lane's item."""
+        if self.noise_width:
+            for lane, item in items.items():
+                numbers = torch.from_numpy(self.draws[lane].even(self.noise_width))
+                self.noise.setdefault(lane, []).append(numbers.to(item[-1].device))
+        if self.looks_back == 0:
+            return self._embed([item[-1] for item in items.values()], [self.noise[lane][-1] for lane in items if self.noise])
+        start = 0 if self.looks_back is None else -(self.looks_back + 1)
+        return torch.cat([self._embed(item[start:], self.noise.get(lane, [])[start:])[-1:] for lane, item in items.items()])
+
+    def _embed(self, frames: Sequence[Tensor], noise: Sequence[Tensor]) -> Tensor:
+        return self.backend.embed_frames(self.adaptor, torch.stack(list(frames)), torch.stack(list(noise)) if noise else None)

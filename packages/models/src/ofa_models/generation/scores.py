@@ -117,6 +117,10 @@ class Draws:
         """Standard normal numbers of that shape."""
         return self._generator.standard_normal(shape, np.float32)
 
+    def even(self, count: int) -> NDArray[np.float32]:
+        """``[count]`` numbers, evenly in 0 … 1."""
+        return self._generator.random(count, np.float32)
+
     def pick(self, probabilities: NDArray[np.float64]) -> int:
         """Draw an index by inverting the cumulative sum of ``probabilities [A]``."""
         total = np.cumsum(probabilities)

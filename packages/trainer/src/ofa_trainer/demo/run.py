@@ -75,8 +75,9 @@ def run_demo(
     """Train, save ``output/checkpoint``, judge held-out rows, and write ``output/index.html``.
 
     minutes: of training; None: the plan's. steps: so many instead. split: ``valid`` while choosing, ``test`` once at the end.
-    rows: held-out rows of each task, the first of the split; None: the plan's number. reporters: told what happens while it trains. An older checkpoint
-    there is replaced; raises ValueError, before training, where ``output/checkpoint`` is something else.
+    rows: held-out rows of each task, the first of the split; None: the plan's number. reporters: told what happens while it
+    trains. An older checkpoint there is replaced; raises ValueError, before training, where ``output/checkpoint`` is something
+    else.
     """
     checkpoint = output / CHECKPOINT
     if checkpoint.exists() and any(checkpoint.iterdir()) and not (checkpoint / MODEL_FILE).is_file():
