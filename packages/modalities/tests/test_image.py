@@ -3,6 +3,8 @@ from __future__ import annotations
 import base64
 import io
 import math
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ofa_modalities import SampleError, patches_to_image, read_image
 from ofa_modalities.image.encoding import image_to_patches, patch_grid
-from PIL import Image
+from PIL import Image, ImageFile
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 RGB = Image.fromarray(PIXELS)
@@ -168,16 +170,38 @@ def test_bad_pictures_are_sample_errors(value: object, said: str) -> None:
     assert caught.value.column == "img"
 
 
-def test_a_header_of_too_many_pixels_is_refused_before_decoding() -> None:
+def _header(width: int, height: int) -> bytes:
+    """A PNG that says so and holds one pixel."""
     head = bytearray(_bytes(Image.new("1", (1, 1))))
-    head[16:24] = (60_000).to_bytes(4, "big") * 2
-    import zlib
-
+    head[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
     head[29:33] = zlib.crc32(head[12:29]).to_bytes(4, "big")
-    with pytest.raises(SampleError, match=r"60000 × 60000|decompression bomb"):
-        read_image(bytes(head), "img")
+    return bytes(head)
+
+
+@pytest.mark.parametrize(("side", "most"), [(60_000, 50_000_000), (14_000, 50_000_000), (14_000, 190_000_000), (10_000, 10**7)])
+def test_a_header_of_too_many_pixels_is_refused_before_decoding(side: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile.ImageFile, "load", None)
+    with pytest.raises(SampleError, match=rf"{side} × {side} pixels, more than {most} in all; `max_pixels`"):
+        read_image(_header(side, side), "img", max_pixels=most)
     with pytest.raises(SampleError, match="more than 100 in all"):
         read_image(RGB, "img", max_pixels=100)
+
+
+def test_max_pixels_above_the_limit_of_pil_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    asked: list[tuple[int, int]] = []
+
+    def load(self: ImageFile.ImageFile) -> None:
+        asked.append(self.size)
+        raise OSError("decoded no further")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    bitmap = _bytes(RGB, "BMP")
+    for content in (_header(14_000, 14_000), bitmap[:18] + struct.pack("<ii", 14_000, 14_000) + bitmap[26:]):
+        with pytest.raises(SampleError, match="decoded no further"):
+            read_image(content, "img", max_pixels=200_000_000)
+    assert asked == [(14_000, 14_000)] * 2
+    assert limit == Image.MAX_IMAGE_PIXELS
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 32), st.integers(1, 300))

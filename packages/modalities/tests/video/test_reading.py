@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ofa_modalities.image.reading import read_image
 from ofa_modalities.processor import SampleError
 from ofa_modalities.video.clip import Clip, Limits
 from ofa_modalities.video.output import Video
@@ -182,7 +183,11 @@ def huge_gif() -> bytes:
         (b"ffconcat version 1.0\nfile /etc/passwd\n", "not a readable video"),
         (b"#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1/x.ts\n#EXT-X-ENDLIST\n", "not a readable video"),
         (no_stream(), "no video stream; it holds audio"),
-        (huge_gif(), "3600000000 pixels"),
+        (huge_gif(), r"60000 × 60000 pixels, more than 100000 in all; `max_pixels`"),
+        (b"GIF89a\x18\0\x10\0\0\0\0" + bytes(1000), "byte 13 of the GIF begins no block"),
+        (b"GIF89a\x18\0\x10\0\0\0\0;", "the GIF holds no picture"),
+        (b"GIF89a\x18\0", "the file is truncated"),
+        (animated("GIF", [100] * 6) + bytes(1_000_000), "the animated picture has 1,00.* bytes; at most 1,000,000 are read"),
         (animated("GIF", [100] * 6)[:-40], "not a readable animated picture"),
         (animated("WEBP", [100] * 6)[:-40], "not a readable animated picture"),
         ("no such file.mp4", "no file"),
@@ -260,3 +265,20 @@ def test_an_animated_picture_of_ten_hours_is_not_decoded(monkeypatch: pytest.Mon
     monkeypatch.setattr(Image.Image, "load", None)
     with pytest.raises(SampleError, match="lasts 41,943 s"):
         read(content)
+
+
+def test_a_huge_animated_picture_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "huge.gif"
+    with path.open("wb") as file:
+        file.write(b"GIF89a\x18\0\x10\0\0\0\0")
+        file.truncate(1200 * 2**20)  # Sparse: nothing of it is on the disk.
+    with pytest.raises(SampleError, match="has 1,258,291,200 bytes; at most 256,000,000 are read"):
+        read(path)
+
+
+def test_a_large_file_of_nothing_behind_a_gifs_header_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "open", None)  # It would go through all of the file byte by byte.
+    with pytest.raises(SampleError, match="byte 13 of the GIF begins no block"):
+        read(b"GIF89a\x18\0\x10\0\0\0\0" + bytes(1000))
+    with pytest.raises(SampleError, match="byte 13 of the GIF begins no block"):
+        read_image(b"GIF89a\x18\0\x10\0\0\0\0" + bytes(1000))

@@ -6,14 +6,16 @@ Files are opened with PIL, turned as EXIF says, and flattened on white where the
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
+from ofa_modalities.image.gif import gif_delays
 from ofa_modalities.media import read_media
 from ofa_modalities.processor import SampleError
 
@@ -50,11 +52,9 @@ def read_image(
     content = read_media(value, column, root=root, known=is_picture, what="picture", hosts=hosts)
     if content is not None:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                opened = Image.open(io.BytesIO(content))
+            opened = open_picture(content)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise SampleError(column, f"not a readable picture: {_reason(error)}") from error
+            raise SampleError(column, f"not a readable picture: {picture_reason(error)}") from error
         with opened:
             return _upright(opened, column, max_pixels, draft)
     array = _as_array(value)
@@ -63,12 +63,49 @@ def read_image(
     return _upright(_from_array(array, column), column, max_pixels, None)
 
 
-def _upright(image: Image.Image, column: str, max_pixels: int, draft: int | None) -> tuple[Image.Image, tuple[int, int]]:
-    width, height = image.size
+def open_picture(content: bytes) -> ImageFile.ImageFile:
+    """A picture whose header alone was read, however many pixels it has; callers check them with :func:`check_pixels`.
+
+    Raises what PIL does, and ValueError for a GIF without a picture.
+    """
+    if content.startswith(b"GIF8"):
+        next(gif_delays(content))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return Image.open(io.BytesIO(content))
+        except Image.DecompressionBombError:
+            # PIL's limit is one for the process; `max_pixels` is the slot's, and decides alone.
+            return _open_by_plugin(content)
+
+
+def _open_by_plugin(content: bytes) -> ImageFile.ImageFile:
+    """What ``Image.open`` does but for its limit."""
+    for name in Image.ID:
+        factory, accepts = Image.OPEN[name]
+        if accepts is None or accepts(content[:16]) is True:
+            try:
+                return factory(io.BytesIO(content), "")
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                continue
+    raise ValueError("no picture that PIL knows")
+
+
+def check_pixels(size: tuple[int, int], column: str, max_pixels: int) -> None:
+    """Raises SampleError for a picture of no pixels, or of more than ``max_pixels``."""
+    width, height = size
     if width * height > max_pixels:
-        raise SampleError(column, f"the picture is {width} × {height} pixels, more than {max_pixels} in all")
+        raise SampleError(
+            column,
+            f"the picture is {width} × {height} pixels, more than {max_pixels} in all; `max_pixels` says how many are read",
+        )
     if width == 0 or height == 0:
         raise SampleError(column, f"the picture is {width} × {height} pixels")
+
+
+def _upright(image: Image.Image, column: str, max_pixels: int, draft: int | None) -> tuple[Image.Image, tuple[int, int]]:
+    width, height = image.size
+    check_pixels(image.size, column, max_pixels)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -78,7 +115,7 @@ def _upright(image: Image.Image, column: str, max_pixels: int, draft: int | None
             image.load()
             rgb = to_rgb(ImageOps.exif_transpose(image))
     except (OSError, ValueError, SyntaxError, TypeError, EOFError, ZeroDivisionError, Image.DecompressionBombError) as error:
-        raise SampleError(column, f"not a readable picture: {_reason(error)}") from error
+        raise SampleError(column, f"not a readable picture: {picture_reason(error)}") from error
     return rgb, ((height, width) if turned else (width, height))
 
 
@@ -142,5 +179,8 @@ def _to_uint8(array: NDArray[Any], column: str) -> NDArray[np.uint8]:
     return np.asarray(array * 255.0 + 0.5 if kind == "f" else array).astype(np.uint8)
 
 
-def _reason(error: BaseException) -> str:
+def picture_reason(error: BaseException) -> str:
+    """What PIL says is wrong, without the addresses of objects."""
+    if isinstance(error, Image.DecompressionBombError):
+        return "it has more pixels than `max_pixels`, or than PIL reads of its format"
     return str(error).replace("<_io.BytesIO object at ", "<").split(" <", 1)[0] or type(error).__name__

@@ -6,7 +6,6 @@ outside of the compressed data and is read first.
 
 from __future__ import annotations
 
-import io
 import struct
 import warnings
 from collections.abc import Iterator
@@ -15,7 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ofa_modalities.image.reading import to_rgb
+from ofa_modalities.image.gif import gif_delays
+from ofa_modalities.image.reading import check_pixels, open_picture, picture_reason, to_rgb
+from ofa_modalities.media import MAX_FILE_BYTES
 from ofa_modalities.processor import SampleError
 from ofa_modalities.video.clip import Clip, Frames, Limits, Shrink
 from ofa_modalities.video.sampling import Times, nearest
@@ -29,22 +30,34 @@ def read_animated(source: Path | bytes, column: str, *, times: Times, shrink: Sh
 
     Raises SampleError for what is no picture, is truncated, or exceeds the limits.
     """
-    content = source.read_bytes() if isinstance(source, Path) else source
+    content = _content(source, column, min(limits.max_bytes, MAX_FILE_BYTES))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content)) as image:
-                width, height = image.size
-                if width * height > limits.max_pixels or not width * height:
-                    raise SampleError(
-                        column, f"the picture is {width} × {height} pixels; at most {limits.max_pixels} in all are read"
-                    )
+            with open_picture(content) as image:
+                check_pixels(image.size, column, limits.max_pixels)
                 return _read(image, content, column, times, shrink, limits)
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, IndexError, Image.DecompressionBombError) as error:
         if isinstance(error, SampleError):
             raise
-        reason = str(error).split(" <", 1)[0] or type(error).__name__
-        raise SampleError(column, f"not a readable animated picture: {reason}") from error
+        raise SampleError(column, f"not a readable animated picture: {picture_reason(error)}") from error
+
+
+def _content(source: Path | bytes, column: str, max_bytes: int) -> bytes:
+    """All of the file, which PIL decodes from memory. Raises SampleError for one that is larger, and reads none of it."""
+    if isinstance(source, bytes):
+        _check_bytes(len(source), column, max_bytes)
+        return source
+    try:
+        _check_bytes(source.stat().st_size, column, max_bytes)
+        return source.read_bytes()
+    except OSError as error:
+        raise SampleError(column, f"cannot read `{source}`: {error}") from error
+
+
+def _check_bytes(size: int, column: str, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise SampleError(column, f"the animated picture has {size:,} bytes; at most {max_bytes:,} are read")
 
 
 def _read(image: Image.Image, content: bytes, column: str, times: Times, shrink: Shrink, limits: Limits) -> Clip:
@@ -79,7 +92,7 @@ def frame_durations(content: bytes) -> list[float]:
     Frames that say 0 are shown for 0.1 s.
     """
     if content.startswith(b"GIF8"):
-        found = [hundredths / 100 for hundredths in _gif_delays(content)]
+        found = [hundredths / 100 for hundredths in gif_delays(content)]
     elif content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         parts = (body for name, body in _riff_chunks(content) if name == b"ANMF" and len(body) >= 16)
         found = [int.from_bytes(body[12:15], "little") / 1000 for body in parts]
@@ -89,33 +102,6 @@ def frame_durations(content: bytes) -> list[float]:
     else:
         found = []
     return [duration or _UNTIMED_S for duration in found]
-
-
-def _gif_delays(content: bytes) -> Iterator[int]:
-    """Hundredths of a second of each frame: the delay of the last control block before its picture."""
-    place = 13 + _colours(content[10])
-    delay = 0
-    while place < len(content) and content[place] != 0x3B:
-        if content[place] == 0x21:
-            if content[place + 1] == 0xF9:
-                delay = int.from_bytes(content[place + 4 : place + 6], "little")
-            place += 2
-        elif content[place] == 0x2C:
-            yield delay
-            delay = 0
-            place += 11 + _colours(content[place + 9])
-        else:
-            return
-        while place < len(content) and content[place]:
-            place += 1 + content[place]
-        place += 1
-    if place > len(content):
-        raise ValueError("the file is truncated")
-
-
-def _colours(flags: int) -> int:
-    """Bytes of the colour table that the flags announce."""
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _riff_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:

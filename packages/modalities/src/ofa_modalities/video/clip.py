@@ -46,7 +46,7 @@ class Limits:
     """What is refused before it is decoded.
 
     max_pixels: of one frame. max_duration_s: of a clip. max_bytes: of frames given as an array, or all together as a list of
-    arrays, pictures and bytes, and of what is fetched from a URL.
+    arrays, pictures and bytes, of an animated picture, and of what is fetched from a URL.
     """
 
     max_pixels: int = 50_000_000

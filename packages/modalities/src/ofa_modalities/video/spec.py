@@ -26,7 +26,8 @@ class ClipOptions(Options):
     max_duration_s: float = Field(default=14_400.0, gt=0)
     """Longest clip in seconds; a longer one is an error, found before it is decoded."""
     max_bytes: int = Field(default=1_000_000_000, ge=1)
-    """Most bytes of frames in an array or a list, and of a file from a URL; more is an error."""
+    """Most bytes of frames in an array or a list, of an animated picture (256 MB at most) and of a file from a URL; more is an
+    error."""
 
 
 class VideoOptions(ClipOptions):
