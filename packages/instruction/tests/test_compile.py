@@ -1,5 +1,7 @@
 """Compiling: what a slot's plan says, and every mistake with its caret."""
 
+from typing import Any
+
 import pytest
 from ofa_instruction import (
     Attribute,
@@ -138,7 +140,7 @@ def test_which_image_a_box_belongs_to(text: str, index: int, refers_to: int, cat
 
 def test_criteria_are_replaced_by_column(catalog: Catalog, profile: BackendSpec) -> None:
     chosen = PluginChoice(name="regression", distribution="test-plugins")
-    overrides = {"a": ["regression", ("ce", {"weight": 0.5, "label_smoothing": 0.2}), chosen]}
+    overrides: dict[str, Any] = {"a": ["regression", ("ce", {"weight": 0.5, "label_smoothing": 0.2}), chosen]}
     task = compile("[TEXT:q] -> [TEXT:a,label_smoothing=0.1]", catalog, profile, criteria=overrides)
     criteria = task.instructions[0].slots[1].criteria
     assert [choice.name for choice in criteria] == ["regression", "cross_entropy", "regression"]
@@ -151,6 +153,33 @@ def test_criteria_are_replaced_by_column(catalog: Catalog, profile: BackendSpec)
         compile("-> [TEXT:a]", catalog, profile, criteria={"a": [("ce", {"weight": -1})]})
     with pytest.raises(InstructionError, match="criterion `nothing`, which is not installed"):
         compile("-> [TEXT:a]", catalog, profile, criteria={"a": ["nothing"]})
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ([{"ce": {"weight": 0.5}}], {"weight": 0.5, "label_smoothing": 0.0}),
+        ({"ce": {"weight": 0.5}}, {"weight": 0.5, "label_smoothing": 0.0}),
+        ([{"ce": {}}], {"weight": 1.0, "label_smoothing": 0.0}),
+        ([{"ce": None}], {"weight": 1.0, "label_smoothing": 0.0}),
+        ("ce", {"weight": 1.0, "label_smoothing": 0.0}),
+        (PluginChoice(name="ce", distribution="", options={"weight": 0.5}), {"weight": 0.5, "label_smoothing": 0.0}),
+    ],
+)
+def test_a_criterion_is_a_name_or_a_name_with_options(
+    given: Any, options: dict[str, object], catalog: Catalog, profile: BackendSpec
+) -> None:
+    (choice,) = compile("-> [TEXT:a]", catalog, profile, criteria={"a": given}).instructions[0].slots[0].criteria
+    assert (choice.name, choice.options) == ("cross_entropy", options)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[3], 3, [{}], [{"ce": {}, "regression": {}}], [{"ce": 0.5}], [("ce",)], [(3, {})], ("ce", {"weight": 0.5})],
+)
+def test_anything_else_names_the_column(given: Any, catalog: Catalog, profile: BackendSpec) -> None:
+    with pytest.raises(InstructionError, match=r"criteria of column `a`: a loss is a name or \{name: options\}, not "):
+        compile("-> [TEXT:a]", catalog, profile, criteria={"a": given})
 
 
 def test_inference_needs_no_criteria(catalog: Catalog, profile: BackendSpec) -> None:

@@ -22,8 +22,8 @@ from ofa_instruction.references import Place, find_reference
 from ofa_instruction.specs import AdaptorSpec, BackendSpec, CriterionSpec, ModalitySpec, PluginSpec, ProcessorSpec
 from ofa_instruction.syntax import MODALITIES, Attribute, Slot
 
-CriterionChoice: TypeAlias = str | tuple[str, Mapping[str, object]] | PluginChoice
-"""A loss: its name, its name with options, or a choice from another plan."""
+CriterionChoice: TypeAlias = str | tuple[str, Mapping[str, object]] | Mapping[str, Mapping[str, object]] | PluginChoice
+"""A loss: its name, its name with options as a pair or as ``{name: options}``, or a choice from another plan."""
 
 Generator = Literal["tokens", "frames", "diffusion"]
 
@@ -159,27 +159,47 @@ class SlotCompiler:
             if attribute is not None:
                 self._ignore(slot, attribute, "only an answer has a loss")
             return [], True
-        wanted: Sequence[CriterionChoice] = self.criteria.get(slot.name, modality.criteria)
+        wanted: object = self.criteria.get(slot.name, modality.criteria)
         if attribute is not None and slot.name not in self.criteria:
             wanted = (self.report.word(attribute),)
         else:
             attribute = None
         found: list[tuple[Plugin[CriterionSpec], Mapping[str, object]]] = []
         complete = True
-        for choice in wanted:
-            match choice:
-                case PluginChoice(name=name, options=options):
-                    preset: Mapping[str, object] = options
-                case str(name):
-                    preset = {}
-                case (name, preset):
-                    pass
+        for choice in self._listed(slot, wanted):
+            name, preset = self._named(slot, choice)
             if not self.with_criteria and not self._has("ofa.criteria", name):
                 complete = False
                 continue
             plugin = cast("Plugin[CriterionSpec]", self._find("ofa.criteria", slot, attribute, name))
             found.append((plugin, preset))
         return found, complete
+
+    def _listed(self, slot: Slot, given: object) -> Sequence[object]:
+        """The losses of a column; one that stands alone is a list of one."""
+        if isinstance(given, str | Mapping | PluginChoice):
+            return (given,)
+        if not isinstance(given, Sequence):
+            self._bad_choice(slot, given)
+        return given
+
+    def _named(self, slot: Slot, choice: object) -> tuple[str, Mapping[str, object]]:
+        """(name, options) of a :data:`CriterionChoice`; callers without a type checker may give anything."""
+        match next(iter(choice.items())) if isinstance(choice, Mapping) and len(choice) == 1 else choice:
+            case PluginChoice(name=name, options=options):
+                return name, options
+            case str(name):
+                return name, {}
+            case (str(name), None):  # `{name: }` in YAML.
+                return name, {}
+            case (str(name), Mapping() as options):
+                return name, options
+            case _:
+                return self._bad_choice(slot, choice)
+
+    def _bad_choice(self, slot: Slot, given: object) -> NoReturn:
+        message = f"criteria of column {quote(slot.name)}: a loss is a name or {{name: options}}, not {given!r}"
+        self.report.fail(ErrorCode.BAD_VALUE, message, slot.span)
 
     def _closed_set(
         self, slot: Slot, modality: ModalitySpec, attribute: Attribute | None, generator: Generator | None
