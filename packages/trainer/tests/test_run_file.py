@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ofa_instruction import default_catalog
+from ofa_trainer import Task
 from ofa_trainer.plans import TrainerOptions
 from ofa_trainer.run_file import RunFileError, load_run, parse_run, tasks_of_run
 
@@ -74,6 +77,26 @@ def test_a_run_file_becomes_tasks(tmp_path: Path) -> None:
 def test_mistakes_have_a_place_and_a_hint(before: str, after: str, expected: str) -> None:
     assert before in GOOD
     assert expected in problems(GOOD.replace(before, after))
+
+
+@pytest.mark.parametrize("given", ["cross_entropy", {"cross_entropy": {"label_smoothing": 0.1}}])
+def test_a_lone_criterion_and_a_lone_metric_are_lists_of_one(given: Any) -> None:
+    task = Task("copy", "[TEXT:text] -> [TEXT:first]", train=[{}], criteria={"first": given}, metrics="rouge_l")
+    catalog = default_catalog()
+    (choice,) = task.compile(catalog.backend("generalist").spec).instructions[0].slots[-1].criteria
+    assert choice.options["label_smoothing"] == (0.1 if isinstance(given, dict) else 0.0)
+    assert task.metrics == ("rouge_l",)
+    assert Task("copy", "-> [TEXT:first]", train=[{}], metrics={"rouge_l": {"stem": True}}).metrics == (
+        {"rouge_l": {"stem": True}},
+    )
+
+
+def test_criteria_of_a_run_file_are_those_of_a_task() -> None:
+    text = GOOD.replace("valid: 0.1", "criteria: {first: [{cross_entropy: {label_smoothing: 0.1}}]}")
+    task, _ = tasks_of_run(parse_run(text))
+    same = Task("caption", task.instruction, train=[{}], criteria={"first": [{"cross_entropy": {"label_smoothing": 0.1}}]})
+    profile = default_catalog().backend("generalist").spec
+    assert task.compile(profile) == same.compile(profile)
 
 
 @pytest.mark.parametrize("key", ["precision", "size", "attention"])

@@ -190,9 +190,8 @@ def _instruction(task: TaskFilePlan) -> str:
 
 def _compile(name: str, text: str, task: TaskFilePlan, profile: BackendSpec) -> TaskPlan:
     from ofa_instruction import compile, default_catalog
-    from ofa_trainer.task import criterion_choices
 
-    return compile(text, default_catalog(), profile, name=name, criteria=criterion_choices(task.criteria))
+    return compile(text, default_catalog(), profile, name=name, criteria=task.criteria)
 
 
 def _check_metrics(report: CheckReport, path: tuple[str, ...], named: Sequence[NamedOptions], plan: TaskPlan | None) -> None:

@@ -143,7 +143,7 @@ def tasks_of_run(run: RunFile, base: FilePath | None = None) -> list[Task]:
 def task_of_plan(name: str, plan: TaskFilePlan, base: FilePath | None = None) -> Task:
     """One task. Raises ValueError for an unknown preset."""
     from ofa_trainer.presets import find_preset
-    from ofa_trainer.task import Task, criterion_choices
+    from ofa_trainer.task import Task
 
     preset = None if plan.preset is None else find_preset(plan.preset)
     instruction = plan.instruction or (preset.instruction if preset else "")
@@ -159,7 +159,7 @@ def task_of_plan(name: str, plan: TaskFilePlan, base: FilePath | None = None) ->
         weight=plan.weight,
         loss_weight=plan.loss_weight,
         transforms=plan.transforms,
-        criteria=criterion_choices(plan.criteria),
+        criteria=plan.criteria,
         columns=plan.columns,
         base=base,
     )

@@ -10,14 +10,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ofa_instruction import Catalog, CriterionChoice, default_catalog
+from ofa_instruction import Catalog, CriterionChoice, PluginChoice, default_catalog
 from ofa_instruction import compile as compile_instruction
+from pydantic import TypeAdapter, ValidationError
 
 from ofa_trainer.plans import NamedOptions
+from ofa_trainer.row_transforms.plans import Crop, Mirror, RowTransformPlan
 from ofa_trainer.source import Source
 from ofa_trainer.sources.common import DataError
 from ofa_trainer.sources.opening import open_source
@@ -25,8 +27,13 @@ from ofa_trainer.sources.opening import open_source
 if TYPE_CHECKING:
     from ofa_instruction import BackendSpec, TaskPlan
 
-    from ofa_trainer.row_transforms.plans import Crop, Mirror
     from ofa_trainer.workers import RowTransform
+
+TransformChoice = Crop | Mirror | str | Mapping[str, Mapping[str, object]]
+"""A row transform: its plan, its name, or ``{name: options}``."""
+
+LoneCriterion = str | Mapping[str, Mapping[str, object]] | PluginChoice
+"""One loss outside of a list."""
 
 DataSplit = Literal["train", "valid", "test"]
 
@@ -38,13 +45,13 @@ class Task:
     train, valid, test: whatever :func:`ofa_trainer.open_source` opens. ``valid=None`` splits off 5 % of the training rows, at
         most 500, by a hash of their index; a number is another share; ``False``: there is no validation.
     closed_sets: candidates by set name or column; a set not given is read from the training rows.
-    metrics: by name, or ``{name: options}``; None: what the target's modality is usually judged by.
+    metrics: each by name, or ``{name: options}``; None: what the target's modality is usually judged by.
     weight: its part in the mixture; None: by rows. All tasks of a run have one or none has.
     loss_weight: λ of its losses relative to the other tasks; None: its share of the mixture. All have one or none has.
     transform: changes a training row before it is encoded: ``(row, rng) -> row``.
-    transforms: :class:`Crop` and :class:`Mirror`, in order, behind ``transform``: a picture of a training row changes together
-        with its boxes and texts.
-    criteria: by target column, losses in place of the modality's own.
+    transforms: :class:`Crop` and :class:`Mirror`, or ``"crop"`` and ``{"mirror": {"sides": "none"}}`` as a run file says them, in
+        order, behind ``transform``: a picture of a training row changes together with its boxes and texts.
+    criteria: by target column, losses in place of the modality's own, each by name, or ``{name: options}``.
     columns: column of the instruction → column of the data, where they differ.
     base: where relative paths start.
     """
@@ -58,12 +65,12 @@ class Task:
         valid: object = None,
         test: object = None,
         closed_sets: Mapping[str, Sequence[str]] | None = None,
-        metrics: Sequence[NamedOptions] | None = None,
+        metrics: Sequence[NamedOptions] | NamedOptions | None = None,
         weight: float | None = None,
         loss_weight: float | None = None,
         transform: RowTransform | None = None,
-        transforms: Sequence[Crop | Mirror] = (),
-        criteria: Mapping[str, Sequence[CriterionChoice]] | None = None,
+        transforms: Iterable[TransformChoice] | TransformChoice = (),
+        criteria: Mapping[str, Sequence[CriterionChoice] | LoneCriterion] | None = None,
         columns: Mapping[str, str] | None = None,
         base: str | Path | None = None,
     ) -> None:
@@ -75,10 +82,13 @@ class Task:
         self.name = name
         self.instruction = instruction if isinstance(instruction, str) else " ||| ".join(instruction)
         self.closed_sets = {key: tuple(values) for key, values in (closed_sets or {}).items()}
-        self.metrics = None if metrics is None else tuple(metrics)
+        self.metrics = None if metrics is None else (metrics,) if isinstance(metrics, str | Mapping) else tuple(metrics)
         self.weight, self.loss_weight, self.transform = weight, loss_weight, transform
-        self.transforms = tuple(transforms)
-        self.criteria = dict(criteria or {})
+        self.transforms = _row_transforms(name, transforms)
+        self.criteria: dict[str, Sequence[CriterionChoice]] = {
+            column: [given] if isinstance(given, str | Mapping | PluginChoice) else given
+            for column, given in (criteria or {}).items()
+        }
         self.columns = dict(columns or {})
         self.base = Path(base) if base is not None else None
         self._given: dict[str, object] = {"train": train, "valid": valid, "test": test}
@@ -124,12 +134,15 @@ class Task:
         return Renamed(source, self.columns)
 
 
-def criterion_choices(given: Mapping[str, Sequence[NamedOptions]]) -> dict[str, list[CriterionChoice]]:
-    """Losses of a run file in the form that the compiler takes: names and (name, options) pairs."""
-    choices: dict[str, list[Any]] = {}
-    for column, named in given.items():
-        choices[column] = [split_named(item) if not isinstance(item, str) else item for item in named]
-    return choices
+def _row_transforms(task: str, given: Iterable[TransformChoice] | TransformChoice) -> tuple[Crop | Mirror, ...]:
+    """The plans of row transforms, read as those of a run file are. Raises ValueError."""
+    listed = (given,) if isinstance(given, str | Mapping | Crop | Mirror) else given
+    try:
+        return TypeAdapter(tuple[RowTransformPlan, ...]).validate_python(listed)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(("transforms", *map(str, first["loc"])))
+        raise ValueError(f"task `{task}`: `{place}`: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def split_named(item: NamedOptions) -> tuple[str, dict[str, Any]]:

@@ -55,6 +55,36 @@ def stream(workers: int, count: int = 4) -> list[bytes]:
         steps.close()
 
 
+@pytest.mark.parametrize(
+    ("given", "plans"),
+    [
+        (["crop"], (Crop(),)),
+        ("crop", (Crop(),)),
+        ([{"mirror": {"swap": {"left": "right"}}}], (Mirror(swap={"left": "right"}),)),
+        ({"mirror": {"sides": "none"}}, (Mirror(sides="none"),)),
+        ([Crop(min_side=0.5), "crop"], (Crop(min_side=0.5), Crop())),
+        (Crop(), (Crop(),)),
+    ],
+)
+def test_a_task_takes_plans_and_what_a_run_file_says(given: Any, plans: tuple[Crop | Mirror, ...]) -> None:
+    assert Task("where", INSTRUCTION, train=rows(1), transforms=given).transforms == plans
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["mirror"], r"`transforms\.0\.mirror`: a mirrored picture exchanges left and right"),
+        (["crop", "miror"], r"`transforms\.1`: there is no transform `miror`; did you mean `mirror`\?"),
+        ([3], r"`transforms\.0`: a transform is a name or \{name: options\}, not 3"),
+        ([{"crop": {"min_side": 3}}], r"`transforms\.0\.crop\.min_side`: Input should be less than or equal to 1"),
+        ([{"crop": {}, "mirror": {}}], r"`transforms\.0`: one transform with its options, not 2"),
+    ],
+)
+def test_a_wrong_transform_of_a_task_is_told_with_its_place(given: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"task `where`: {message}"):
+        Task("where", INSTRUCTION, train=rows(1), transforms=given)
+
+
 def test_workers_change_nothing() -> None:
     alone = stream(0)
     assert stream(2) == alone

@@ -66,8 +66,10 @@ def _by_name(value: Any) -> Any:
     """``crop`` and ``{crop: {min_side: 0.8}}``, as a run file says them, with the name as a tag."""
     if isinstance(value, str):
         value = {value: {}}
-    if not isinstance(value, Mapping) or "kind" in value:
+    if isinstance(value, Crop | Mirror) or (isinstance(value, Mapping) and "kind" in value):
         return value
+    if not isinstance(value, Mapping):
+        raise ValueError(f"a transform is a name or {{name: options}}, not {value!r}")
     if len(value) != 1:
         raise ValueError(f"one transform with its options, not {len(value)}: {', '.join(map(str, value))}")
     ((name, options),) = value.items()
