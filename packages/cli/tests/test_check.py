@@ -97,3 +97,33 @@ def test_yaml_that_cannot_be_read_says_so(ofa, tmp_path, text, message):
 def test_a_setting_that_cannot_be_laid_over(ofa, run_yaml, setting):
     answer = ofa("check", str(run_yaml), "--set", setting)
     assert answer.code == 2
+
+
+FOLDERS = """\
+model: nano
+tasks:
+  draw:
+    instruction:
+      - "draw [TEXT:text] -> [IMAGE:label,model=vq]"
+      - "paint [TEXT:text] -> [IMAGE:label,model=vq]"
+    train: my.csv
+  speak:
+    instruction: "[TEXT:text] -> [AUDIO:label,vocoder=hifi]"
+    train: my.csv
+"""
+
+
+def test_a_folder_that_a_slot_names_is_beside_the_run_file(ofa, run_yaml):
+    run_yaml.write_text(FOLDERS, encoding="utf-8")
+    answer = ofa("check", str(run_yaml), "--json")
+    assert answer.code == 2
+    found = [(item["place"].rpartition(":")[2], item["key"], item["message"]) for item in json.loads(answer.out)["mistakes"]]
+    folder = run_yaml.parent.resolve()
+    assert found == [
+        ("5", "tasks.draw.instruction.0", f"`model` of [IMAGE:label]: there is no folder `{folder / 'vq'}`"),
+        ("6", "tasks.draw.instruction.1", f"`model` of [IMAGE:label]: there is no folder `{folder / 'vq'}`"),
+        ("9", "tasks.speak.instruction", f"`vocoder` of [AUDIO:label]: there is no folder `{folder / 'hifi'}`"),
+    ]
+    for name in ("vq", "hifi"):
+        run_yaml.with_name(name).mkdir()
+    assert ofa("check", str(run_yaml)).code == 0

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from ofa_instruction import default_catalog
 from ofa_trainer import Task
-from ofa_trainer.plans import TrainerOptions
+from ofa_trainer.plans import PATH_OPTIONS, TrainerOptions
 from ofa_trainer.run_file import RunFileError, load_run, parse_run, tasks_of_run
+from ofa_trainer.task import folder_of
 
 GOOD = """\
 model: tiny
@@ -97,6 +98,38 @@ def test_criteria_of_a_run_file_are_those_of_a_task() -> None:
     same = Task("caption", task.instruction, train=[{}], criteria={"first": [{"cross_entropy": {"label_smoothing": 0.1}}]})
     profile = default_catalog().backend("generalist").spec
     assert task.compile(profile) == same.compile(profile)
+
+
+def test_folders_in_an_instruction_start_at_the_file(tmp_path: Path) -> None:
+    text = """
+tasks:
+  many:
+    instruction: "([TEXT:text])* [VIDEO:film,processor=video_code,adaptor=text,model=../vq] -> ([IMAGE:img,model=vq])*"
+    train: rows.csv
+  contrast:
+    instruction: "-> [IMAGE:img,processor=image_code,adaptor=text,model=vq|TEXT:text]"
+    train: rows.csv
+  sound:
+    instruction: "[AUDIO:heard] [IMAGE:img] -> [AUDIO:said,vocoder=/voices/hifi]"
+    train: rows.csv
+"""
+    profile = default_catalog().backend("generalist").spec
+    folder = tmp_path / "runs"
+
+    def folders(base: Path | None) -> list[str | None]:
+        plans = [task.compile(profile) for task in tasks_of_run(parse_run(text), base)]
+        found = [folder_of(slot) for plan in plans for slot in plan.instructions[0].slots]
+        return [None if one is None else str(one[1]) for one in found]
+
+    moved = [None, str(tmp_path / "vq"), str(folder / "vq"), str(folder / "vq"), None, None, None, "/voices/hifi"]
+    assert folders(folder) == moved
+    assert folders(None) == [None, "../vq", "vq", "vq", None, None, None, "/voices/hifi"]
+
+
+def test_every_option_that_is_a_folder_is_one_of_its_processor() -> None:
+    catalog = default_catalog()
+    for processor, option in PATH_OPTIONS.items():
+        assert option in catalog.processor(processor).spec.options.model_fields
 
 
 @pytest.mark.parametrize("key", ["precision", "size", "attention"])

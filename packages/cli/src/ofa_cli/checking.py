@@ -147,7 +147,7 @@ def _check_task(report: CheckReport, name: str, values: object, profile: Backend
     if task is None:
         return
     text = report.attempt((*path, "preset"), lambda: _instruction(task))
-    plan = report.attempt((*path, "instruction"), lambda: _compile(name, text, task, profile)) if text and profile else None
+    plan = report.attempt((*path, "instruction"), lambda: _compile(name, text, task, profile, base)) if text and profile else None
     _check_metrics(report, path, task.metrics or (), plan)
     _check_transforms(report, path, task, plan)
     rows: dict[str, int] = {}
@@ -158,6 +158,7 @@ def _check_task(report: CheckReport, name: str, values: object, profile: Backend
                 _check_columns(report, path, split, plan, task, source)
     if plan is not None:
         _check_names(report, path, plan, task)
+        _check_folders(report, path, plan, task)
         if len(report.mistakes) == before and not bad:
             report.tasks.append(CheckedTask(name=name, instruction=str(text), rows=rows))
 
@@ -188,10 +189,25 @@ def _instruction(task: TaskFilePlan) -> str:
     return task.instruction if isinstance(task.instruction, str) else " ||| ".join(task.instruction)
 
 
-def _compile(name: str, text: str, task: TaskFilePlan, profile: BackendSpec) -> TaskPlan:
+def _compile(name: str, text: str, task: TaskFilePlan, profile: BackendSpec, base: Path) -> TaskPlan:
     from ofa_instruction import compile, default_catalog
+    from ofa_trainer.task import with_folders_from
 
-    return compile(text, default_catalog(), profile, name=name, criteria=task.criteria)
+    plan = compile(text, default_catalog(), profile, name=name, criteria=task.criteria)
+    return with_folders_from(base, plan)
+
+
+def _check_folders(report: CheckReport, path: tuple[str, ...], plan: TaskPlan, task: TaskFilePlan) -> None:
+    """Whether the folders that slots name are there, each told at the alternative that names it."""
+    from ofa_trainer.task import folder_of
+
+    for number, instruction in enumerate(plan.instructions):
+        listed = isinstance(task.instruction, tuple) and len(task.instruction) == len(plan.instructions)
+        for slot in instruction.slots:
+            found = folder_of(slot)
+            if found is not None and not found[1].is_dir():
+                place: tuple[str | int, ...] = (*path, "instruction", *([number] if listed else []))
+                report.add(place, f"`{found[0]}` of [{slot.modality}:{slot.column}]: there is no folder `{found[1]}`")
 
 
 def _check_metrics(report: CheckReport, path: tuple[str, ...], named: Sequence[NamedOptions], plan: TaskPlan | None) -> None:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from ofa_instruction.plans import Plan
@@ -120,6 +122,10 @@ class SourcePlan(Plan):
 SourceField = Annotated[SourcePlan, BeforeValidator(_path_as_source)]
 NamedOptions = str | dict[str, dict[str, JsonValue]]
 """A plugin by name, or one name with its options: ``rouge_l`` or ``{rouge_l: {stem: true}}``."""
+
+
+PATH_OPTIONS: Mapping[str, str] = MappingProxyType({"image_code": "model", "video_code": "model", "audio": "vocoder"})
+"""The option of a processor that is a folder, by the processor's name: relative ones start where a task's data does."""
 
 
 class TaskFilePlan(Plan):

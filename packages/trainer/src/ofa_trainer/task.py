@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ofa_instruction import Catalog, CriterionChoice, PluginChoice, default_catalog
 from ofa_instruction import compile as compile_instruction
+from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TextPlan
 from pydantic import TypeAdapter, ValidationError
 
-from ofa_trainer.plans import NamedOptions
+from ofa_trainer.plans import PATH_OPTIONS, NamedOptions
 from ofa_trainer.row_transforms.plans import Crop, Mirror, RowTransformPlan
 from ofa_trainer.source import Source
 from ofa_trainer.sources.common import DataError
@@ -97,10 +98,11 @@ class Task:
         return f"Task({self.name!r}, {self.instruction!r})"
 
     def compile(self, profile: BackendSpec, catalog: Catalog | None = None) -> TaskPlan:
-        """The task's plan under a backend's profile. Raises InstructionError."""
-        return compile_instruction(
+        """The task's plan under a backend's profile, its folders absolute where there is a ``base``. Raises InstructionError."""
+        plan = compile_instruction(
             self.instruction, catalog or default_catalog(), profile, name=self.name, criteria=self.criteria or None
         )
+        return plan if self.base is None else with_folders_from(self.base, plan)
 
     def source(self, split: DataSplit) -> Source | None:
         """The rows of a split, opened once; None where there are none. Raises DataError."""
@@ -132,6 +134,44 @@ class Task:
         from ofa_trainer.sources.views import Renamed
 
         return Renamed(source, self.columns)
+
+
+def with_folders_from(base: Path, plan: TaskPlan) -> TaskPlan:
+    """The plan with the folders that its slots name (:data:`PATH_OPTIONS`) as absolute paths, relative ones from ``base``."""
+
+    def moved_all(nodes: tuple[NodePlan, ...]) -> tuple[NodePlan, ...]:
+        return tuple(moved(node) for node in nodes)
+
+    def moved(node: NodePlan) -> NodePlan:
+        match node:
+            case SlotPlan():
+                return moved_slot(node)
+            case RepeatPlan():
+                return node.model_copy(update={"body": moved_all(node.body)})
+            case ContrastPlan():
+                return node.model_copy(update={"members": tuple(moved_slot(member) for member in node.members)})
+            case TextPlan():
+                return node
+
+    def moved_slot(slot: SlotPlan) -> SlotPlan:
+        found = folder_of(slot)
+        if found is None:
+            return slot
+        option, folder = found
+        options = slot.processor.options | {option: str((base / folder).resolve())}
+        return slot.model_copy(update={"processor": slot.processor.model_copy(update={"options": options})})
+
+    instructions = tuple(
+        one.model_copy(update={"source": moved_all(one.source), "target": moved_all(one.target)}) for one in plan.instructions
+    )
+    return plan.model_copy(update={"instructions": instructions})
+
+
+def folder_of(slot: SlotPlan) -> tuple[str, Path] | None:
+    """The option of a slot that names a folder, with the folder; None: it names none."""
+    option = PATH_OPTIONS.get(slot.processor.name)
+    folder = None if option is None else slot.processor.options.get(option)
+    return (option, Path(folder).expanduser()) if option is not None and isinstance(folder, str) else None
 
 
 def _row_transforms(task: str, given: Iterable[TransformChoice] | TransformChoice) -> tuple[Crop | Mirror, ...]:
