@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import doctest
 import pickle
+import shutil
 
 import numpy as np
 import pytest
+from ofa_instruction import compile
+from ofa_instruction.specs import BackendSpec
+from ofa_modalities import fit_assets
 from ofa_modalities.audio import output
 from ofa_modalities.audio.mel import MelSettings, waveform_to_mel
 from ofa_modalities.audio.output import Audio
 from ofa_modalities.audio.reading import read_audio
-from ofa_modalities.audio.vocoder import load_vocoder
 from PIL import Image
 
 KIND = MelSettings.of(sample_rate=8000, num_mels=20, hop_ms=12.5, window_ms=50, min_hz=80, max_hz=7600)
@@ -86,25 +89,64 @@ def vocoder(tmp_path_factory) -> str:
 
 def test_a_vocoder_makes_the_waveform(spoken, vocoder) -> None:
     import torch
+    from transformers import SpeechT5HifiGan
 
     audio = Audio(KIND, mel=spoken.mel, vocoder=vocoder)
     assert audio.waveform.shape == (11_300,)
     assert audio.waveform.dtype == np.float32
     assert np.abs(audio.waveform).max() <= 1
     with torch.no_grad():
-        wanted = load_vocoder(vocoder)(torch.from_numpy(spoken.mel)).numpy()
+        wanted = SpeechT5HifiGan.from_pretrained(vocoder).eval()(torch.from_numpy(spoken.mel)).numpy()
     np.testing.assert_allclose(audio.waveform, wanted.clip(-1, 1), atol=1e-6)
     assert np.abs(audio.waveform - spoken.waveform).mean() > 1e-3
 
 
-def test_a_vocoder_goes_through_the_options_and_must_read_the_slots_frames(make_run, vocoder) -> None:
-    instruction = f'[TEXT:text] -> [AUDIO:wav,sample_rate=8000,num_mels=20,vocoder="{vocoder}"]'
-    run = make_run({"speak": instruction})
-    audio = run.encoder.decode(run.encoder.line("speak", run.tasks[0].instructions[0].target[0]), np.zeros((3, 80), np.float32))
-    assert audio.waveform.shape == (1200,)
+SPEAK = '[TEXT:text] -> [AUDIO:wav,sample_rate=8000,num_mels=20,vocoder="{}"]'
+
+
+@pytest.fixture
+def fitted(catalog, make_run):
+    """A run whose vocoders are fitted, and its assets; they need no rows."""
+
+    def make(instruction: str):
+        plan = compile(instruction, catalog, BackendSpec(name="generalist"), name="speak")
+        assets = fit_assets([plan], catalog, lambda task, column: ())
+        return make_run({"speak": instruction}, assets=assets), assets
+
+    return make
+
+
+def answer(run) -> Audio:
+    return run.encoder.decode(run.encoder.line("speak", run.tasks[0].instructions[0].target[0]), np.ones((3, 80), np.float32))
+
+
+def test_a_run_keeps_its_vocoder_though_the_folder_goes(fitted, make_run, vocoder, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(vocoder, "hifi")
+    run, assets = fitted(SPEAK.format("hifi"))
+    assert list(assets) == ["vocoder:hifi"]
+    shutil.rmtree("hifi")
+    wanted = Audio(KIND, mel=answer(run).mel, vocoder=vocoder).waveform
+    assert wanted.shape == (1200,)
+    np.testing.assert_array_equal(answer(run).waveform, wanted)
+    again = make_run({"speak": SPEAK.format("hifi")}, assets=pickle.loads(pickle.dumps(assets)))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(answer(again))).waveform, wanted)
+
+
+def test_a_vocoder_that_is_missing_is_told_when_the_run_is_fitted(fitted, make_run) -> None:
+    with pytest.raises(ValueError, match="column `wav`: `nodir` is no folder of a vocoder"):
+        fitted(SPEAK.format("nodir"))
+    with pytest.raises(ValueError, match="needs `vocoder:nodir`"):
+        make_run({"speak": SPEAK.format("nodir")})
+
+
+def test_a_vocoder_must_read_the_slots_frames(fitted, make_run, vocoder) -> None:
+    _, assets = fitted(SPEAK.format(vocoder))
     for changed in ("sample_rate=16000", "num_mels=40", "sample_rate=8000,hop_ms=16"):
-        with pytest.raises(ValueError, match=r"sample_rate=8000, num_mels=20, hop_ms=12\.5; the slot has"):
-            make_run({"t": f'[TEXT:text] -> [AUDIO:wav,{changed},vocoder="{vocoder}"]'})
+        instruction = f'[TEXT:text] -> [AUDIO:wav,{changed},vocoder="{vocoder}"]'
+        for make in (fitted, lambda instruction: make_run({"t": instruction}, assets=assets)):
+            with pytest.raises(ValueError, match=r"sample_rate=8000, num_mels=20, hop_ms=12\.5; the slot has"):
+                make(instruction)
 
 
 def test_a_folder_without_a_vocoder(spoken, tmp_path) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ofa_modalities.audio.mel import CEILING, FLOOR, Float32, MelSettings, mel_to_waveform, waveform_to_mel
+
+if TYPE_CHECKING:
+    from ofa_modalities.audio.vocoder import Vocoder
 
 _SOUNDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", "MPEG_LAYER_III")}
 _PICTURES = (".png",)
@@ -36,10 +39,10 @@ class Audio:
         mel: Float32 | None = None,
         waveform: Float32 | None = None,
         griffin_lim_steps: int = 32,
-        vocoder: str | None = None,
+        vocoder: Vocoder | str | None = None,
     ) -> None:
-        """mel: ``[T, M]`` log10 magnitudes. waveform: ``[n]`` in -1 .. 1. One of them at least; Griffin-Lim or a vocoder's
-        folder makes the second out of the first. Raises ValueError without either."""
+        """mel: ``[T, M]`` log10 magnitudes. waveform: ``[n]`` in -1 .. 1. One of them at least; Griffin-Lim or a vocoder,
+        which may be given by its folder, makes the second out of the first. Raises ValueError without either."""
         if mel is None and waveform is None:
             raise ValueError("audio is made of log-mel frames or of samples, and neither is given")
         self.settings = settings
@@ -61,9 +64,10 @@ class Audio:
             if self.vocoder is None:
                 self._waveform = mel_to_waveform(self._mel, self.settings, self.griffin_lim_steps)
             else:
-                from ofa_modalities.audio.vocoder import vocode
+                from ofa_modalities.audio.vocoder import load_vocoder
 
-                self._waveform = vocode(self._mel, self.vocoder, self.settings)
+                vocoder = load_vocoder(self.vocoder) if isinstance(self.vocoder, str) else self.vocoder
+                self._waveform = vocoder.vocode(self._mel, self.settings)
         return self._waveform
 
     @property

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,10 @@ from ofa_modalities.audio.mel import Float32, MelSettings, mel_filters, waveform
 from ofa_modalities.audio.output import Audio
 from ofa_modalities.audio.reading import read_audio
 from ofa_modalities.audio.spec import FRAMES_PER_STEP, AudioOptions
-from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources
+from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, FitContext, Item, Resources
+
+if TYPE_CHECKING:
+    from ofa_modalities.audio.vocoder import Vocoder
 
 
 class AudioProcessor(BaseProcessor):
@@ -28,14 +32,7 @@ class AudioProcessor(BaseProcessor):
         self.is_target = slot.side == "target"
         if self.is_target and (options.mask_ratio or options.spec_augment != "none"):
             raise ValueError(f"column `{slot.column}`: `mask_ratio` and `spec_augment` are for source slots")
-        self.settings = MelSettings.of(
-            sample_rate=options.sample_rate,
-            num_mels=options.num_mels,
-            hop_ms=options.hop_ms,
-            window_ms=options.window_ms,
-            min_hz=options.min_hz,
-            max_hz=options.max_hz,
-        )
+        self.settings = _settings(options)
         self.frames_per_step = options.frames_per_step or FRAMES_PER_STEP[slot.side]
         self.unit_features = self.frames_per_step * options.num_mels
         with warnings.catch_warnings():
@@ -46,11 +43,38 @@ class AudioProcessor(BaseProcessor):
                 f"column `{slot.column}`: num_mels={options.num_mels} bands are too narrow for window_ms={options.window_ms:g} at"
                 f" {options.sample_rate} Hz: take fewer bands or a longer window"
             )
-        if options.vocoder is not None and self.is_target and Path(options.vocoder).exists():
-            # A checkpoint may be used where its vocoder is not; what is missing is told when a waveform is asked for.
-            from ofa_modalities.audio.vocoder import check_vocoder
+        self._vocoder = self._load_vocoder()
 
-            check_vocoder(options.vocoder, self.settings)
+    @classmethod
+    def asset(cls, slot: SlotPlan, options: AudioOptions) -> str | None:
+        """The vocoder of an answer, where the options name one."""
+        return None if options.vocoder is None or slot.side != "target" else f"vocoder:{options.vocoder}"
+
+    @classmethod
+    def fit(
+        cls, slot: SlotPlan, options: AudioOptions, values: Iterable[tuple[object, Path | None]], context: FitContext
+    ) -> Mapping[str, NDArray[Any]]:
+        """The arrays of the vocoder; the values are not looked at. Raises ValueError for a folder that holds none."""
+        from ofa_modalities.audio.vocoder import Vocoder, vocoder_arrays
+
+        assert options.vocoder is not None
+        try:
+            arrays = vocoder_arrays(options.vocoder)
+            Vocoder(arrays, name=options.vocoder).check(_settings(options))
+        except ValueError as error:
+            raise ValueError(f"column `{slot.column}`: {error}") from error
+        return arrays
+
+    def _load_vocoder(self) -> Vocoder | None:
+        if self.options.vocoder is None or not self.is_target:
+            return None
+        from ofa_modalities.audio.vocoder import Vocoder
+
+        if self.resources.asset is None:
+            raise ValueError(f"column `{self.slot.column}`: the vocoder `{self.options.vocoder}` has not been taken into the run")
+        vocoder = Vocoder(self.resources.asset, name=self.options.vocoder)
+        vocoder.check(self.settings)
+        return vocoder
 
     def encode(self, value: object, context: EncodeContext) -> Item:
         """Read, mix, resample and measure one sound; see :func:`read_audio` for what it may be. Raises SampleError."""
@@ -89,8 +113,19 @@ class AudioProcessor(BaseProcessor):
     def decode(self, units: NDArray[Any], context: DecodeContext) -> Audio:
         """The sound of generated units ``[U, F]``; its waveform is made when it is asked for."""
         mel = encoding.from_fixed_scale(encoding.unstack_frames(units, self.options.num_mels))
-        return Audio(self.settings, mel=mel, griffin_lim_steps=self.options.griffin_lim_steps, vocoder=self.options.vocoder)
+        return Audio(self.settings, mel=mel, griffin_lim_steps=self.options.griffin_lim_steps, vocoder=self._vocoder)
 
     def show(self, units: NDArray[Any], shape: tuple[int, ...]) -> Audio:
         """What units sound like; of normalised ones the loudness and the colour of the recording are gone."""
         return self.decode(units, DecodeContext())
+
+
+def _settings(options: AudioOptions) -> MelSettings:
+    return MelSettings.of(
+        sample_rate=options.sample_rate,
+        num_mels=options.num_mels,
+        hop_ms=options.hop_ms,
+        window_ms=options.window_ms,
+        min_hz=options.min_hz,
+        max_hz=options.max_hz,
+    )

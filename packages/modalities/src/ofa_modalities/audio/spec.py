@@ -47,7 +47,8 @@ class AudioOptions(Options):
     griffin_lim_steps: int = Field(default=32, ge=0, le=1000)
     """Rounds of Griffin-Lim that find the phases of an answer."""
     vocoder: str | None = Field(default=None, min_length=1)
-    """Folder of a neural vocoder (SpeechT5HifiGan of transformers) that makes the waveform of an answer, not Griffin-Lim."""
+    """Folder of a neural vocoder (SpeechT5HifiGan of transformers) that makes the waveform of an answer, not Griffin-Lim. Its
+    weights become part of the checkpoint."""
 
     @model_validator(mode="after")
     def _a_window_covers_its_hop(self) -> AudioOptions:
