@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from ofa_modalities.image.gif import gif_delays
 from ofa_modalities.media import read_media
 from ofa_modalities.processor import SampleError
 
@@ -69,7 +69,7 @@ def open_picture(content: bytes) -> ImageFile.ImageFile:
     Raises what PIL does, and ValueError for a GIF without a picture.
     """
     if content.startswith(b"GIF8"):
-        next(gif_delays(content))
+        next(gif_delays(content))  # PIL would look for it byte by byte, which takes minutes in a large file of something else
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -184,3 +184,44 @@ def picture_reason(error: BaseException) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return "it has more pixels than `max_pixels`, or than PIL reads of its format"
     return str(error).replace("<_io.BytesIO object at ", "<").split(" <", 1)[0] or type(error).__name__
+
+
+def gif_delays(content: bytes) -> Iterator[int]:
+    """Hundredths of a second of each frame: the delay of the last control block before its picture.
+
+    Nothing is decoded. Raises ValueError where no picture is found, and where the file ends within a block.
+    """
+    try:
+        yield from _gif_delays(content)
+    except IndexError as error:
+        raise ValueError("the file is truncated") from error
+
+
+def _gif_delays(content: bytes) -> Iterator[int]:
+    place = 13 + _colours(content[10])
+    delay, found = 0, False
+    while place < len(content) and content[place] != 0x3B:
+        if content[place] == 0x21:
+            if content[place + 1] == 0xF9:
+                delay = int.from_bytes(content[place + 4 : place + 6], "little")
+            place += 2
+        elif content[place] == 0x2C:
+            yield delay
+            delay, found = 0, True
+            place += 11 + _colours(content[place + 9])
+        elif found:
+            return
+        else:
+            raise ValueError(f"byte {place} of the GIF begins no block, and no picture came before it")
+        while place < len(content) and content[place]:
+            place += 1 + content[place]
+        place += 1
+    if place > len(content):
+        raise ValueError("the file is truncated")
+    if not found:
+        raise ValueError("the GIF holds no picture")
+
+
+def _colours(flags: int) -> int:
+    """Bytes of the colour table that the flags announce."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ofa_modalities.image.gif import gif_delays
-from ofa_modalities.image.reading import check_pixels, open_picture, picture_reason, to_rgb
+from ofa_modalities.image.reading import check_pixels, gif_delays, open_picture, picture_reason, to_rgb
 from ofa_modalities.media import MAX_FILE_BYTES
 from ofa_modalities.processor import SampleError
 from ofa_modalities.video.clip import Clip, Frames, Limits, Shrink
