@@ -124,6 +124,51 @@ def test_the_budget_holds_in_tokens(run: Any, music: Path) -> None:
     assert text_of(run, "short", music).endswith("...")
 
 
+def test_a_database_that_is_cut_off_is_refused(run: Any, music: Path, tmp_path: Path) -> None:
+    content = music.read_bytes()
+    cut = tmp_path / "cut.db"
+    pages = len(content) // 4096
+    old = content[:92] + b"\0\0\0\0" + content[96:]  # as SQLite before 3.7.0 leaves it
+    for broken, message in (
+        (content[:5000], f"truncated: its header says {pages} pages of 4096 bytes, and it has 5,000 bytes"),
+        (content[:-4096], f"truncated: its header says {pages} pages of 4096 bytes"),
+        (old[:5000], "truncated: its pages have 4096 bytes each, and it has 5,000 bytes"),
+        (content[:60], "truncated: a header has 100 bytes, and it has 60"),
+    ):
+        cut.write_bytes(broken)
+        for source in (broken, cut):
+            with pytest.raises(SampleError, match=f"the database cannot be read: the database is {message}"):
+                text_of(run, "plain", source)
+    for whole in (old, content + bytes(100)):
+        assert text_of(run, "plain", whole) == WANTED
+
+
+@pytest.mark.parametrize("page_size", [512, 65536])
+def test_pages_may_have_any_size(tmp_path: Path, page_size: int) -> None:
+    path = tmp_path / "t.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(f"PRAGMA page_size = {page_size}; CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+    connection.close()
+    for source in (path, path.read_bytes()):
+        assert Sql("SELECT a FROM t").run(source).rows == ((1,),)
+    with pytest.raises(SqlError, match=f"header says 2 pages of {page_size} bytes"):
+        Sql("SELECT a FROM t").run(path.read_bytes()[:-1])
+
+
+def test_changes_that_lie_in_a_log_are_not_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    connection = sqlite3.connect(path)
+    connection.executescript("PRAGMA journal_mode = WAL; CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+    (tmp_path / "link.db").symlink_to(path)
+    for source in (path, tmp_path / "link.db"):
+        with pytest.raises(SqlError, match=r"has changes that are not checkpointed, in `t\.db-wal`.*wal_checkpoint"):
+            Sql("SELECT a FROM t").run(source)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert Sql("SELECT a FROM t").run(path).rows == ((1,),)
+    connection.close()
+    assert Sql("SELECT a FROM t").run(path).rows == ((1,),)
+
+
 @pytest.mark.parametrize(
     ("db", "message"),
     [

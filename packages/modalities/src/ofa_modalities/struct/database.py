@@ -1,6 +1,7 @@
 """SQLite databases, opened so that nothing in them or asked of them can write or run for ever.
 
-A path is opened with ``mode=ro`` and ``immutable=1``; bytes and SQL text live in memory. Queries are compiled under an
+A path is opened with ``mode=ro`` and ``immutable=1``; bytes and SQL text live in memory. A file that is cut off, or whose
+changes lie in a write-ahead log that ``immutable=1`` would leave out, is refused. Queries are compiled under an
 authorizer that knows reading alone, run under ``query_only`` and a limit on the size of a value, and are interrupted when
 their time is up.
 """
@@ -19,6 +20,7 @@ from ofa_modalities.processor import SampleError
 from ofa_modalities.struct.output import Cell, Table
 
 MAGIC = b"SQLite format 3\0"
+_HEAD_BYTES = 100
 _CHECK_EVERY = 1000
 """Steps of SQLite's machine between two looks at the clock."""
 _MOST_IN_MEMORY = 64_000_000
@@ -136,14 +138,44 @@ def _address(path: Path) -> str:
     if not path.is_file():
         raise SqlError(f"there is no database `{path}`")
     with path.open("rb") as file:
-        if not is_database(file.read(16)):
-            raise SqlError(f"`{path}` is not a SQLite database")
-    return f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+        head = file.read(_HEAD_BYTES)
+    if not is_database(head):
+        raise SqlError(f"`{path}` is not a SQLite database")
+    path = path.resolve()
+    log = path.with_name(f"{path.name}-wal")
+    if log.is_file() and log.stat().st_size:
+        raise SqlError(
+            f"`{path}` has changes that are not checkpointed, in `{log.name}`: close what writes to it, or run"
+            f" `PRAGMA wal_checkpoint(TRUNCATE)` on it"
+        )
+    _check_whole(head, path.stat().st_size)
+    return f"{path.as_uri()}?mode=ro&immutable=1"
+
+
+def _check_whole(head: bytes, size: int) -> None:
+    """Raises SqlError for a database that is cut off, which SQLite reads as if the rest were empty.
+
+    https://www.sqlite.org/fileformat2.html#the_database_header
+    """
+    if len(head) < _HEAD_BYTES:
+        raise SqlError(f"the database is truncated: a header has {_HEAD_BYTES} bytes, and it has {size:,}")
+    page_size = int.from_bytes(head[16:18], "big")
+    page_size = 65536 if page_size == 1 else page_size
+    if page_size < 512 or page_size & (page_size - 1):
+        return  # no page size; SQLite says so
+    pages = int.from_bytes(head[28:32], "big")
+    if pages and head[24:28] == head[92:96]:
+        if size < pages * page_size:
+            count = f"{pages:,} page{'s' if pages > 1 else ''} of {page_size}"
+            raise SqlError(f"the database is truncated: its header says {count} bytes, and it has {size:,} bytes")
+    elif size % page_size:  # the count was left by a version of SQLite before 3.7.0, which does not keep it
+        raise SqlError(f"the database is truncated: its pages have {page_size} bytes each, and it has {size:,} bytes")
 
 
 def _load(connection: sqlite3.Connection, content: bytes) -> None:
     if not is_database(content[:16]):
         raise SqlError("these bytes are not a SQLite database")
+    _check_whole(content[:_HEAD_BYTES], len(content))
     # Versions 2 mean a write-ahead log, which lies in a file; in memory there is none.
     connection.deserialize(content[:18] + b"\1\1" + content[20:])
 
