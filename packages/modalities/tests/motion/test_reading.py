@@ -186,6 +186,31 @@ def test_an_array_is_of_its_kind_and_size_before_it_is_unpacked(
         tracemalloc.stop()
 
 
+def test_a_header_is_measured_before_it_is_unpacked() -> None:
+    for version, width, length in ((1, 2, 60_000), (2, 4, 40_000_000)):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            head = b"\x93NUMPY" + bytes([version, 0]) + length.to_bytes(width, "little")
+            archive.writestr("rotations.npy", head + bytes(length))
+        content = file.getvalue()
+        tracemalloc.start()
+        try:
+            with pytest.raises(SampleError, match=f"header of `rotations` has {length:,} bytes; at most 10,000 are read"):
+                read_motion(content)
+            assert tracemalloc.get_traced_memory()[1] < 4_000_000
+        finally:
+            tracemalloc.stop()
+
+
+def test_a_header_of_the_second_format_is_read(walk: Motion) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, value in arrays(walk).items():
+            with archive.open(f"{name}.npy", "w") as stream:
+                np.lib.format.write_array(stream, np.asarray(value), version=(2, 0))
+    assert equal(read_motion(file.getvalue()), walk)
+
+
 def test_long_floats_are_bounded_by_their_bytes(walk: Motion) -> None:
     long = npz(**arrays(walk, rotations=walk.rotations.astype(np.longdouble), fps=np.longdouble(walk.fps)))
     assert equal(read_motion(long), walk)

@@ -36,6 +36,8 @@ _KEYS = (*_NEEDED, "names", "end_parents", "end_offsets", "up")
 _TEXTS = ("names", "up")
 _MAX_ENTRIES = 64
 _MAX_TEXT_BYTES = 4096
+_MAX_HEADER_BYTES = 10_000
+"""Of an array's header, as in numpy; it is read whole before numpy measures it."""
 
 
 class ArraysError(ValueError):
@@ -70,8 +72,11 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, max
             version = npy.read_magic(stream)
             if version not in ((1, 0), (2, 0)):
                 raise ArraysError(f"`{name}` is an array of format {version}")
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, by_columns, dtype = read(stream)
+            read, width = (npy.read_array_header_1_0, 2) if version == (1, 0) else (npy.read_array_header_2_0, 4)
+            length = stream.read(width)
+            if (size := int.from_bytes(length, "little")) > _MAX_HEADER_BYTES:
+                raise ArraysError(f"the header of `{name}` has {size:,} bytes; at most {_MAX_HEADER_BYTES:,} are read")
+            shape, by_columns, dtype = read(io.BytesIO(length + stream.read(size)))
         except (ValueError, TypeError, OverflowError, SyntaxError) as error:
             if isinstance(error, ArraysError):
                 raise
