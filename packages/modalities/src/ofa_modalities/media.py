@@ -1,7 +1,7 @@
 """Strings and containers that stand for a file's content, the same for every medium.
 
-A string is a ``data:`` URI, else a URL of a host that the run allows by name, else an existing path, else base64 whose
-first bytes are a known format, else an error. Nothing is fetched from any other host, redirected or not.
+A string is a ``data:`` URI, else a URL of a host that the run allows by name, else a ``file:`` URL or an existing path, else
+base64 whose first bytes are a known format, else an error. Nothing is fetched from any other host, redirected or not.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
+from urllib.request import url2pathname
 
 from ofa_modalities.fetching import fetch
 from ofa_modalities.processor import SampleError
@@ -67,7 +68,7 @@ def media_source(
         value = content if content is not None else value.get("path")
         if value is None:
             raise SampleError(column, f"the {what} has neither bytes nor a path")
-        if isinstance(value, str):
+        if isinstance(value, str) and not _is_url(value.strip()):
             value = Path(value)
     if isinstance(value, bytes | bytearray | memoryview):
         content = bytes(value)
@@ -78,10 +79,24 @@ def media_source(
         return _checked_path(Path(value), column, root, what, max_bytes, folders=folders)
     if isinstance(value, str):
         text = value.strip()
-        if text[:8].lower().startswith(("http://", "https://")):
-            return fetch(text, column, hosts=hosts, what=what, max_bytes=max_bytes)
+        if _is_url(text):
+            if text[:5].lower() != "file:":
+                return fetch(text, column, hosts=hosts, what=what, max_bytes=max_bytes)
+            return _checked_path(_path_of_url(text, column), column, root, what, max_bytes, folders=folders)
         return _open_string(text, column, root=root, known=known, what=what, max_bytes=max_bytes, folders=folders)
     return None
+
+
+def _is_url(text: str) -> bool:
+    return text[:8].lower().startswith(("http://", "https://", "file://"))
+
+
+def _path_of_url(url: str, column: str) -> Path:
+    """What a ``file:`` URL of this machine names; ``?`` and ``#`` are part of a name."""
+    host, slash, path = url[len("file://") :].partition("/")
+    if host.lower() not in ("", "localhost") or not slash:
+        raise SampleError(column, f"{_short(url)} names no file of this machine; that is file:///absolute/path")
+    return Path(url2pathname(slash + path))
 
 
 def _open_string(
@@ -114,12 +129,12 @@ def _open_string(
 
 
 def _checked_path(path: Path, column: str, root: Path | None, what: str, max_bytes: int, *, folders: bool) -> Path:
-    if root is not None:
-        inside = (root / path).resolve()
-        if not inside.is_relative_to(root.resolve()):
-            raise SampleError(column, f"`{path}` lies outside the data root `{root}`")
-        path = inside
     try:
+        if root is not None:
+            inside = (root / path).resolve()
+            if not inside.is_relative_to(root.resolve()):
+                raise SampleError(column, f"`{path}` lies outside the data root `{root}`")
+            path = inside
         if folders and path.is_dir():
             return path
         if not path.is_file():
