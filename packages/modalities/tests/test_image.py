@@ -128,6 +128,23 @@ def test_strings_bytes_paths_and_dictionaries_read_the_same(tmp_path: Path) -> N
         assert np.array_equal(np.asarray(read_image(value)[0]), PIXELS), value
 
 
+def test_open_files_are_read_from_their_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = io.BytesIO()
+    RGB.save(memory, "PNG")
+    path = tmp_path / "a.png"
+    path.write_bytes(memory.getvalue())
+    with path.open("rb") as file:
+        for value in (memory, memory, file):
+            assert np.array_equal(np.asarray(read_image(value)[0]), PIXELS)
+    with path.open(encoding="latin-1") as file, pytest.raises(SampleError, match="not open for bytes"):
+        read_image(file)
+    with pytest.raises(SampleError, match="closed file"):
+        read_image(file)
+    monkeypatch.setattr("ofa_modalities.image.reading.MAX_FILE_BYTES", 100)
+    with pytest.raises(SampleError, match="more than 100 bytes"):
+        read_image(memory)
+
+
 def test_paths_of_data_stay_inside_the_root(tmp_path: Path) -> None:
     root = tmp_path / "data"
     root.mkdir()

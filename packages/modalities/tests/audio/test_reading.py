@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import tempfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -96,6 +98,33 @@ def test_strings_bytes_and_mappings_stand_for_files(speech, waveform, tmp_path) 
         read_audio(str(path), root=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"array": [0.0]}, "samples need their rate: give .*'sample_rate'"),
+        ({"array": [0.0], "sampling_rate": 8000, "sample_rate": 16000}, r"differ: \[8000, 16000\]"),
+        ({"array": [0.0], "sample_rate": "8k"}, "whole number of Hz, not '8k'"),
+        ((8000, "x.wav"), "samples need their rate"),
+    ],
+)
+def test_samples_without_a_rate(value, said) -> None:
+    with pytest.raises(SampleError, match=said):
+        read_audio(value)
+
+
+def test_open_files(speech) -> None:
+    path = speech["hello-world"]
+    wanted = read_audio(path)
+    memory = io.BytesIO(path.read_bytes())
+    with path.open("rb") as file, tempfile.NamedTemporaryFile() as named:
+        named.write(path.read_bytes())
+        for value in (file, memory, memory, named):  # a row is read once an epoch
+            np.testing.assert_array_equal(read_audio(value), wanted)
+    for value, said in ((file, "closed file"), (io.StringIO("x"), "not open for bytes"), (io.BytesIO(), "zero bytes")):
+        with pytest.raises(SampleError, match=said):
+            read_audio(value)
+
+
 def test_channels_are_mixed(waveform, sound) -> None:
     stereo = np.stack([waveform, np.zeros_like(waveform)], 1)
     content = sound(stereo, 8000, "WAV", "FLOAT")
@@ -118,6 +147,12 @@ def test_samples_with_their_rate(waveform) -> None:
         (sixteen.astype(np.int32) * 65536, 8000),
         ((sixteen.astype(np.int32) + 32768).astype(np.uint16), 8000),
         {"array": waveform, "sampling_rate": 8000, "path": None},
+        {"array": waveform, "sample_rate": 8000},
+        {"array": waveform, "sample_rate": 8000, "sampling_rate": None},
+        (8000, waveform),
+        (8000, stereo.T),
+        [8000, waveform.tolist()],
+        (np.int64(8000), torch.from_numpy(sixteen)),
         SimpleNamespace(get_all_samples=lambda: SimpleNamespace(data=torch.from_numpy(stereo), sample_rate=8000)),
         SimpleNamespace(waveform=waveform, sample_rate_hz=8000),
     ]

@@ -102,6 +102,18 @@ def test_frames_outside_of_the_data_root_are_not_read(tmp_path: Path) -> None:
         read("..", root=root)
 
 
+def test_open_files(film: Film) -> None:
+    path = film(range(0, 600, 100), size=(24, 16))
+    with path.open("rb") as file:
+        assert np.array_equal(read(file).frames, read(path).frames)
+    memory = io.BytesIO(animated("GIF", [100] * 6))
+    assert brightness(read(memory)) == brightness(read(memory)) == [1, 3, 5]
+    with pytest.raises(SampleError, match="more than 100 bytes"):
+        read(memory, limits=Limits(max_bytes=100))
+    stills = [io.BytesIO(animated("PNG", [100], FRAMES[number : number + 1])) for number in range(6)]
+    assert brightness(read(stills)) == [1, 3, 5]
+
+
 # Odd, and read all the same
 
 

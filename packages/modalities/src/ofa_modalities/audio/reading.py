@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_modalities.audio.decoding import DecodeCount, Float32, Span, decode_audio
+from ofa_modalities.image.reading import read_object
 from ofa_modalities.media import media_source
 from ofa_modalities.processor import SampleError
 
 MAX_FILE_BYTES = 4 * 2**30
 """Files are not read whole, so they may be long recordings of which a part is wanted."""
+_MAX_OBJECT_BYTES = 10**9
+"""Of an open file, which is read whole."""
 _MAGIC = (b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"caff", b"\x1aE\xdf\xa3", b"#!AMR", b"riff", b"wvpk", b"MAC ", b"0&\xb2u")
 _LOUDEST = 16.0
 """Floats beyond this are samples in another scale than -1 .. 1."""
@@ -45,8 +48,9 @@ def read_audio(
 ) -> Float32:
     """The sound as float32 ``[n]``, in -1 .. 1 but for peaks, n ≥ 1, at ``sample_rate``.
 
-    value: path, bytes, base64 or ``data:`` URI of a file; Hugging Face ``{"bytes", "path"}``, which may also say ``start_s`` and
-    ``stop_s``; samples with their rate as ``(samples, rate)``, ``{"array", "sampling_rate"}`` or a decoder of datasets; an
+    value: path, bytes, base64 or ``data:`` URI of a file, or a binary file object; Hugging Face ``{"bytes", "path"}``, which may
+    also say ``start_s`` and ``stop_s``; samples with their rate as ``(samples, rate)``, ``(rate, samples)`` of a whole number and
+    an array, ``{"array", "sampling_rate"}`` or ``{"array", "sample_rate"}``, or a decoder of datasets; an
     :class:`ofa_modalities.audio.output.Audio`. Samples are ``[n]`` or channels beside each other either way, floats in -1 .. 1 or
     integers in their full range. root, hosts: see :func:`ofa_modalities.media.media_source`.
     count: told how many samples of a file are decoded.
@@ -54,6 +58,7 @@ def read_audio(
     """
     if value is None:
         raise SampleError(column, "the audio is missing")
+    value = read_object(value, column, "audio", _MAX_OBJECT_BYTES)
     found = _given_samples(value, column)
     if found is not None:
         samples, rate = found
@@ -101,7 +106,9 @@ def _from_file(
     source = media_source(value, column, root=root, known=is_audio, what="audio", max_bytes=MAX_FILE_BYTES, hosts=hosts)
     if source is None:
         kind = f"{{{', '.join(map(str, value))}}}" if isinstance(value, Mapping) else type(value).__name__
-        raise SampleError(column, f"audio is a path, bytes, or samples with their rate as (array, rate), not {kind}")
+        raise SampleError(
+            column, f"audio is a path, bytes, an open file, or samples with their rate as (array, rate), not {kind}"
+        )
     return decode_audio(source, Span(column=column, start_s=start, stop_s=stop, max_s=max_s), count)
 
 
@@ -122,9 +129,11 @@ def _given_samples(value: object, column: str) -> tuple[Float32, int] | None:
     if hasattr(given, "waveform") and hasattr(given, "sample_rate_hz"):
         return _mono(_array(given.waveform, column), column), _rate(given.sample_rate_hz, column)
     if isinstance(given, Mapping) and given.get("array") is not None:
-        return _mono(_array(given["array"], column), column), _rate(given.get("sampling_rate"), column)
+        return _mono(_array(given["array"], column), column), _stated_rate(given, column)
     if _is_pair(given):
         return _mono(_array(given[0], column), column), _rate(given[1], column)
+    if _is_pair_of_scipy(given):
+        return _mono(_array(given[1], column), column), _rate(given[0], column)
     if isinstance(given, np.ndarray | list | tuple) or hasattr(given, "detach"):
         raise SampleError(column, "samples need their rate: give (array, rate) or {'array', 'sampling_rate'}")
     return None
@@ -136,6 +145,23 @@ def _is_pair(value: object) -> bool:
     return (
         isinstance(value, tuple | list) and len(value) == 2 and isinstance(value[1], number) and not isinstance(value[0], number)
     )
+
+
+def _is_pair_of_scipy(value: object) -> bool:
+    """Whether it is (rate, samples), as ``scipy.io.wavfile.read`` gives."""
+    if not isinstance(value, tuple | list) or len(value) != 2 or isinstance(value[0], bool):
+        return False
+    return isinstance(value[0], int | np.integer) and (isinstance(value[1], np.ndarray | list) or hasattr(value[1], "detach"))
+
+
+def _stated_rate(value: Mapping[str, object], column: str) -> int:
+    """The rate beside ``array``, under the name of datasets or that of torchaudio."""
+    stated = {_rate(value[name], column) for name in ("sampling_rate", "sample_rate") if value.get(name) is not None}
+    if not stated:
+        raise SampleError(column, "samples need their rate: give {'array', 'sampling_rate'} or {'array', 'sample_rate'}")
+    if len(stated) > 1:
+        raise SampleError(column, f"`sampling_rate` and `sample_rate` differ: {sorted(stated)}")
+    return stated.pop()
 
 
 def _rate(value: object, column: str) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from ofa_modalities.media import read_media
+from ofa_modalities.media import MAX_FILE_BYTES, read_media
 from ofa_modalities.processor import SampleError
 
 MAX_PIXELS = 50_000_000
@@ -39,9 +39,9 @@ def read_image(
 ) -> tuple[Image.Image, tuple[int, int]]:
     """The picture, RGB and upright, and its original ``(width, height)``.
 
-    value: path, ``data:`` URI, base64, bytes, Hugging Face ``{"bytes", "path"}``, PIL image, numpy array or torch tensor
-    (``[H, W]``, ``[H, W, C]`` or ``[C, H, W]`` with 1, 3 or 4 channels; uint8, other integers in 0 .. 255, uint16 in full range,
-    bool, or floats in 0 .. 1), or a URL. root and hosts: see :func:`ofa_modalities.media.media_source`.
+    value: path, ``data:`` URI, base64, bytes, a binary file object, Hugging Face ``{"bytes", "path"}``, PIL image, numpy
+    array or torch tensor (``[H, W]``, ``[H, W, C]`` or ``[C, H, W]`` with 1, 3 or 4 channels; uint8, other integers in 0 .. 255, uint16 in
+    full range, bool, or floats in 0 .. 1), or a URL. root and hosts: see :func:`ofa_modalities.media.media_source`.
     draft: a JPEG may be decoded smaller, with both sides still at least this many pixels.
     Raises SampleError for what cannot be read, is truncated, or has more than ``max_pixels`` pixels.
     """
@@ -49,6 +49,7 @@ def read_image(
         return _upright(value, column, max_pixels, None)
     if value is None:
         raise SampleError(column, "the picture is missing")
+    value = read_object(value, column, "picture", MAX_FILE_BYTES)
     content = read_media(value, column, root=root, known=is_picture, what="picture", hosts=hosts)
     if content is not None:
         try:
@@ -59,8 +60,32 @@ def read_image(
             return _upright(opened, column, max_pixels, draft)
     array = _as_array(value)
     if array is None:
-        raise SampleError(column, f"a picture is a path, bytes, a PIL image or an array, not {type(value).__name__}")
+        raise SampleError(
+            column, f"a picture is a path, bytes, an open file, a PIL image or an array, not {type(value).__name__}"
+        )
     return _upright(_from_array(array, column), column, max_pixels, None)
+
+
+def read_object(value: object, column: str, what: str, max_bytes: int) -> object:
+    """The bytes of an open file, from its beginning where it can go back; any other value as it is.
+
+    A row is read once an epoch, and wherever a program that filled an ``io.BytesIO`` left it. what: the medium, for messages.
+    Raises SampleError for a file that is open for text or closed, and for more than ``max_bytes``.
+    """
+    opened: Any = value
+    if not callable(getattr(opened, "read", None)):
+        return value
+    try:
+        if callable(getattr(opened, "seekable", None)) and opened.seekable():
+            opened.seek(0)
+        content = opened.read(max_bytes + 1)
+    except (OSError, ValueError, TypeError) as error:
+        raise SampleError(column, f"the open file of the {what} cannot be read: {error}") from error
+    if not isinstance(content, bytes):
+        raise SampleError(column, f"the file of the {what} is not open for bytes: open it with mode `rb`")
+    if len(content) > max_bytes:
+        raise SampleError(column, f"the open file of the {what} has more than {max_bytes:,} bytes, the most that is read")
+    return content
 
 
 def open_picture(content: bytes) -> ImageFile.ImageFile:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ofa_modalities.image.reading import is_picture, read_image
+from ofa_modalities.image.reading import is_picture, read_image, read_object
 from ofa_modalities.media import media_source
 from ofa_modalities.processor import SampleError
 from ofa_modalities.video.animated import read_animated
@@ -42,9 +42,9 @@ def read_video(
 ) -> Clip:
     """The frames of a clip that are nearest to the moments asked for.
 
-    value: a file that PyAV or PIL opens, whatever its suffix (as path, ``data:`` URI, URL, base64, bytes or Hugging Face
-    ``{"bytes", "path"}``); a folder of pictures, in the natural order of their names; an array or tensor ``[n, H, W, 3]`` or
-    ``[n, 3, H, W]`` (uint8, or floats in 0 .. 1); a list of pictures, each as :func:`ofa_modalities.read_image` takes it; or
+    value: a file that PyAV or PIL opens, whatever its suffix (as path, ``data:`` URI, URL, base64, bytes, a binary file object
+    or Hugging Face ``{"bytes", "path"}``); a folder of pictures, in the natural order of their names; an array or tensor
+    ``[n, H, W, 3]`` or ``[n, 3, H, W]`` (uint8, or floats in 0 .. 1); a list of pictures, each as :func:`ofa_modalities.read_image` takes it; or
     anything with ``frames`` and ``fps``, such as :class:`ofa_modalities.video.output.Video` and ``{"frames": …, "fps": …}``.
     times: moments by the clip's duration. shrink: size of the frames by the original size. frame_rate: of folders, arrays and
     lists. root and hosts: see :func:`ofa_modalities.media.media_source`.
@@ -58,6 +58,7 @@ def read_video(
         return replace(clip, frames=np.ascontiguousarray(clip.frames[:, :, ::-1]))
     if value is None:
         raise SampleError(column, "the video is missing")
+    value = read_object(value, column, "video", limits.max_bytes)
     frames, rate = _frames_and_rate(value)
     if frames is not None:
         value, frame_rate = frames, rate or frame_rate
@@ -215,7 +216,7 @@ def _as_frames(value: object, column: str, limits: Limits) -> NDArray[Any]:
         value = tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
     if not isinstance(value, np.ndarray):
         kind = type(value).__name__
-        raise SampleError(column, f"a video is a path, a folder, bytes, an array or a list of pictures, not {kind}")
+        raise SampleError(column, f"a video is a path, a folder, bytes, an open file, an array or a list of pictures, not {kind}")
     if value.ndim not in (3, 4) or 0 in value.shape:
         raise SampleError(column, f"a video is [frames, H, W, 3] or [frames, 3, H, W], not {list(value.shape)}")
     _check_bytes(value.nbytes, column, limits)
