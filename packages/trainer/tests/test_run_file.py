@@ -54,6 +54,11 @@ def test_a_run_file_becomes_tasks(tmp_path: Path) -> None:
     assert "summary of article" in has.instruction
 
 
+def test_the_tokenizers_folder_lies_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(GOOD.replace("{steps: 500,", "{steps: 500, tokenizer: words,"))
+    assert load_run(tmp_path / "run.yaml").trainer.tokenizer == str((tmp_path / "words").resolve())
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [

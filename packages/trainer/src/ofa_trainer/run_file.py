@@ -35,13 +35,20 @@ class RunFileError(ValueError):
 
 
 def load_run(path: str | FilePath, overrides: Iterable[str] = ()) -> RunFile:
-    """Read a run file; ``overrides`` are ``trainer.steps=500`` and the like, values in YAML. Raises RunFileError."""
+    """Read a run file; ``overrides`` are ``trainer.steps=500`` and the like, values in YAML. Raises RunFileError.
+
+    The tokenizer's folder is made absolute, from the file's folder on.
+    """
     path = FilePath(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunFileError(str(path), [Problem((), f"cannot be read: {error}")]) from error
-    return parse_run(text, str(path), overrides)
+    run = parse_run(text, str(path), overrides)
+    if run.trainer.tokenizer is None:
+        return run
+    tokenizer = (path.parent / FilePath(run.trainer.tokenizer).expanduser()).resolve()
+    return run.model_copy(update={"trainer": run.trainer.model_copy(update={"tokenizer": str(tokenizer)})})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
