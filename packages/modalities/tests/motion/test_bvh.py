@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,33 @@ def files(draw: st.DrawFn) -> str:
 def test_any_file_is_read_written_and_read_again(text: str) -> None:
     motion = read_bvh(text.encode())
     same(motion, read_bvh(write_bvh(motion).encode()))
+
+
+@pytest.mark.parametrize("far", [1e7, 123_456_789.123, 1e12 / 3])
+def test_positions_are_exact_far_from_the_origin(far: float) -> None:
+    motion = read_bvh(SMALL.encode())
+    motion = replace(
+        motion,
+        root_position=motion.root_position / 3 + far,
+        skeleton=replace(motion.skeleton, offsets=np.array([[far] * 3, [0, -4 / 3, 0]])),
+    )
+    again = read_bvh(write_bvh(motion).encode())
+    same(motion, again)
+    assert np.array_equal(again.root_position, motion.root_position)
+    assert np.array_equal(again.skeleton.offsets, motion.skeleton.offsets)
+
+
+def test_needless_digits_are_not_written() -> None:
+    text = write_bvh(read_bvh(SMALL.encode()))
+    assert "OFFSET 0 -4 1\n" in text
+    assert "\n2 2 3 " in text
+
+
+def test_a_file_does_not_say_which_axis_is_up(tmp_path: Path) -> None:
+    motion = replace(read_bvh(SMALL.encode()), up="z")
+    path = motion.save(tmp_path / "z.bvh")
+    assert [Motion.load(path).up, Motion.load(path, up="z").up] == ["y", "z"]
+    assert Motion.load(motion.save(tmp_path / "z.npz")).up == "z"
 
 
 def test_joints_come_back_by_name_from_a_skeleton_in_another_order() -> None:

@@ -253,7 +253,10 @@ def _motion(hierarchy: _Hierarchy, numbers: Float64, fps: float, up: Up) -> Moti
 
 
 def write_bvh(motion: Motion) -> str:
-    """The text of a file. Joints come in the order of their branches, which need not be that of the skeleton's arrays."""
+    """The text of a file: positions exact, angles to 9 digits. A file does not say which axis points up.
+
+    Joints come in the order of their branches, which need not be that of the skeleton's arrays.
+    """
     skeleton = motion.skeleton
     children: list[list[int]] = [[] for _ in skeleton.names]
     for joint, parent in enumerate(skeleton.parents.tolist()):
@@ -275,17 +278,22 @@ def write_bvh(motion: Motion) -> str:
         lines += [
             f"{blank}{'JOINT' if depth else 'ROOT'} {skeleton.names[joint]}",
             f"{blank}{{",
-            f"{blank}\tOFFSET {_spell(skeleton.offsets[joint])}",
+            f"{blank}\tOFFSET {_exactly(skeleton.offsets[joint])}",
             f"{blank}\tCHANNELS {f'3 {turns}' if depth else f'6 Xposition Yposition Zposition {turns}'}",
         ]
         for offset in tips[joint] or ([] if children[joint] else [np.zeros(3)]):
-            lines += [f"{blank}\tEnd Site", f"{blank}\t{{", f"{blank}\t\tOFFSET {_spell(offset)}", f"{blank}\t}}"]
+            lines += [f"{blank}\tEnd Site", f"{blank}\t{{", f"{blank}\t\tOFFSET {_exactly(offset)}", f"{blank}\t}}"]
         todo.append((~joint, depth))
         todo += [(child, depth + 1) for child in reversed(children[joint])]
     lines += ["MOTION", f"Frames: {motion.num_frames}", f"Frame Time: {1 / motion.fps:.12g}"]
     angles = np.degrees(matrices_to_euler_zxy(motion.rotations[:, order])).reshape(motion.num_frames, -1)
-    lines += [_spell(row) for row in np.concatenate([motion.root_position, angles], 1)]
+    lines += [f"{_exactly(root)} {_spell(row)}" for root, row in zip(motion.root_position, angles, strict=True)]
     return "\n".join(lines) + "\n"
+
+
+def _exactly(numbers: Float64) -> str:
+    """Positions in the fewest digits that read back the same: far from the origin, fewer would move the whole skeleton."""
+    return " ".join(repr(number).removesuffix(".0") for number in (numbers + 0.0).tolist())
 
 
 def _spell(numbers: Float64) -> str:

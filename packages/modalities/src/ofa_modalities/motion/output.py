@@ -103,13 +103,19 @@ class Motion:
 
     @classmethod
     def load(cls, path: str | Path, *, up: Up = "y") -> Motion:
-        """Read a ``.bvh`` or ``.npz`` file. ``up`` is for files that do not say it. Raises SampleError."""
+        """Read a ``.bvh`` or ``.npz`` file. Raises SampleError.
+
+        up: the axis that points up, in files that do not say it: every BVH file, also one that :meth:`save` wrote.
+        """
         from ofa_modalities.motion.reading import read_motion
 
         return read_motion(Path(path), "motion", up=up)
 
     def save(self, path: str | Path) -> Path:
         """Write as the suffix says: ``.bvh`` and ``.npz`` can be read again, ``.gif`` shows the skeleton moving.
+
+        BVH has no place for ``up``, and npz keeps it: a BVH file of a motion whose ``up`` is z is read again with
+        ``Motion.load(path, up="z")``.
 
         Raises ValueError for another suffix.
         """
