@@ -65,6 +65,46 @@ def test_every_form_gives_the_same_table(value: Any) -> None:
     assert read(value) == WANTED
 
 
+def test_a_frame_gives_what_its_csv_gives() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {
+            "city": ["Oslo", "Turku", None],
+            "mass": [181, None, -3],
+            "share": [0.5, None, 2],
+            "whole": [1.0, 2.0, 3.0],
+            "huge": [1e300, None, 1],
+            "endless": [float("inf"), None, 1],
+            "none": [float("nan")] * 3,
+            "half": np.array([1, np.nan, 2], np.float32),
+            "maybe": pandas.array([1, None, 2], "Int64"),
+            "took": pandas.to_timedelta(["1 days 02:00:00", None, "3 days"]),
+        }
+    )
+    rows = [row[:3] + row[7:] for row in read(frame).rows]
+    assert rows == [
+        ("Oslo", "181", "0.5", "1", "1", "1 days 02:00:00"),
+        ("Turku", "", "", "", "", ""),
+        ("", "-3", "2.0", "2", "2", "3 days 00:00:00"),
+    ]
+    assert [row[3:7] for row in read(frame).rows] == [("1.0", "1e+300", "", ""), ("2.0", "", "", ""), ("3.0", "1.0", "1.0", "")]
+    assert read(frame, most_rows=1).more_rows == 2
+    twice = pandas.DataFrame([[1.0, 2.0], [None, 3.0]], columns=["a", "a"])
+    assert read(twice).rows == (("1", "2.0"), ("", "3.0"))
+
+
+def test_columns_of_several_levels_are_named_by_all() -> None:
+    pandas = pytest.importorskip("pandas")
+    columns = pandas.MultiIndex.from_tuples([("city", ""), ("people", "in"), ("people", 2020)])
+    table = read(pandas.DataFrame([["Oslo", 1, 2]], columns=columns))
+    assert table == Table(columns=("city", "people in", "people 2020"), rows=(("Oslo", "1", "2"),))
+
+
+def test_spans_of_time_are_texts() -> None:
+    spans = [["a"], [datetime.timedelta(days=1, seconds=5)]]
+    assert read(spans).rows == (("1 day, 0:00:05",),)
+
+
 def test_names_and_other_cells() -> None:
     value = {
         "table_name": "t",

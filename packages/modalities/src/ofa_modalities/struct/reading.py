@@ -23,6 +23,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ofa_modalities.media import media_source
 from ofa_modalities.processor import SampleError
 from ofa_modalities.struct.database import MAGIC, is_database, read_table_of
@@ -83,7 +85,8 @@ class TableReader:
             columns = list(value.columns)
             self._check_width(len(columns))
             self._check_cells(len(value), len(columns))
-            return self._table(columns, value.itertuples(index=False, name=None))
+            names = [self._joined(column) if isinstance(column, tuple) else column for column in columns]
+            return self._table(names, _frame_rows(value))
         if hasattr(value, "tolist"):
             value = value.tolist()
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
@@ -156,6 +159,10 @@ class TableReader:
                 made.append(tuple([self._cell(cell, f"row {number}") for cell in cells]))
         return tuple(made), number - len(made)
 
+    def _joined(self, name: tuple[object, ...]) -> str:
+        """The name of a column that has several levels."""
+        return " ".join(filter(None, (self._cell(level, "the header") for level in name)))
+
     def _check_width(self, width: int) -> None:
         if width > self.max_columns:
             raise self.fail(f"the table has {width:,} columns, more than max_columns={self.max_columns:,}")
@@ -185,7 +192,7 @@ class TableReader:
                 return "true" if value else "false"
             case int() | float():
                 return spell(value) if not isinstance(value, float) or math.isfinite(value) else ""
-            case datetime.date() | datetime.time():
+            case datetime.date() | datetime.time() | datetime.timedelta():
                 return "" if str(value) == "NaT" else spell(str(value))
         if type(value).__name__ in ("NAType", "Decimal", "UUID"):
             return "" if type(value).__name__ == "NAType" else str(value)
@@ -251,6 +258,29 @@ class TableReader:
             return self._listed(row for row in reader if row)
         except csv.Error as error:
             raise self.fail(f"line {reader.line_num} of the table cannot be read: {error}") from error
+
+
+def _frame_rows(frame: Any) -> Iterable[tuple[Any, ...]]:
+    """A frame's rows. Whole numbers that became floats because some are missing, as pandas makes them, are whole again."""
+    rows: Iterable[tuple[Any, ...]] = frame.itertuples(index=False, name=None)
+    if not hasattr(frame, "iloc"):
+        return rows
+    whole = [_is_whole(frame.iloc[:, place]) for place in range(len(frame.columns))]
+    if not any(whole):
+        return rows
+    return (
+        tuple(int(cell) if is_whole and not math.isnan(cell) else cell for cell, is_whole in zip(row, whole, strict=True))
+        for row in rows
+    )
+
+
+def _is_whole(series: Any) -> bool:
+    """Whether a column of floats has missing values and whole ones alone, none too large to be exact."""
+    if not isinstance(series.dtype, np.dtype) or series.dtype.kind != "f":
+        return False
+    numbers = np.asarray(series, np.float64)
+    there = numbers[~np.isnan(numbers)]
+    return len(there) < len(numbers) and bool(((np.abs(there) < 2**53) & (np.trunc(there) == there)).all())
 
 
 def holds_table(text: str) -> bool:
