@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ofa_modalities.video.animated import frame_durations
 from ofa_modalities.video.output import Video
 from PIL import Image
 
@@ -40,6 +41,19 @@ def test_animated_pictures(tmp_path: Path, name: str) -> None:
         image.load()
         assert image.info["duration"] == 200
         assert np.abs(np.asarray(image.convert("RGB"), int) - SMOOTH[3]).max() <= (0 if name == "x.webp" else 48)
+
+
+@pytest.mark.parametrize(("fps", "count"), [(8, 60), (30, 60), (60, 60), (12.5, 5), (240, 100), (1000, 3), (0.3, 2), (24, 1)])
+@pytest.mark.parametrize("name", ["x.gif", "x.webp"])
+def test_an_animated_picture_lasts_as_long_as_the_clip(tmp_path: Path, name: str, fps: float, count: int) -> None:
+    frames = np.arange(8, 8 + count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    video = Video(frames=frames, fps=fps)
+    shown = frame_durations(video.save(tmp_path / name).read_bytes()) or [video.duration_s]  # a still WebP says nothing
+    step = 0.01 if name == "x.gif" else 0.001
+    assert sum(shown) == pytest.approx(max(video.duration_s, 2 * step), abs=step / 2 + 1e-9)
+    assert max(shown) - min(shown) < step + 1e-9
+    assert len(shown) == (count if name == "x.webp" or fps <= 50 else max(1, round(50 * count / fps)))
+    assert min(shown) >= 2 * step - 1e-9 or name == "x.webp"
 
 
 def test_all_frames_on_one_picture(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from PIL import Image
 from ofa_modalities.video.clip import Frames
 
 _PICTURES = {".gif": "GIF", ".webp": "WEBP"}
+_STEPS = {"GIF": (10, 2), "WEBP": (1, 1)}
+"""In which milliseconds a file says how long a frame is shown, and the fewest of them: browsers slow a GIF of shorter ones."""
 _FILMS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9"}
 
 
@@ -64,7 +68,8 @@ class Video:
 
     def save(self, path: str | Path) -> Path:
         """Write the clip as its suffix says: ``.mp4 .mov .mkv`` (H.264), ``.webm`` (VP9), ``.gif``, ``.webp``, or ``.png``, all
-        frames on one picture. An odd side of a film grows by one pixel, which its codecs need.
+        frames on one picture. An odd side of a film grows by one pixel, which its codecs need. A ``.gif`` shows 50 frames a
+        second at most.
 
         Raises ValueError for another suffix.
         """
@@ -86,10 +91,16 @@ class Video:
         return "data:image/webp;base64," + base64.b64encode(self._animated("WEBP")).decode("ascii")
 
     def _animated(self, kind: str) -> bytes:
-        first, *others = self.images()
+        """As long as the clip in all: steps that do not divide a frame are spread, and frames too short to be shown left out."""
+        step_ms, least = _STEPS[kind]
+        steps = max(least, math.floor(1000 * self.duration_s / step_ms + 0.5))
+        count = min(len(self.frames), steps // least)
+        first, *others = (Image.fromarray(self.frames[number * len(self.frames) // count]) for number in range(count))
+        starts = [math.floor(number * steps / count + 0.5) for number in range(count + 1)]
+        shown_ms = [step_ms * (end - start) for start, end in pairwise(starts)]
         options: dict[str, Any] = {"lossless": True, "minimize_size": False} if kind == "WEBP" else {"disposal": 2}
         content = io.BytesIO()
-        first.save(content, kind, save_all=True, append_images=others, duration=round(1000 / self.fps), loop=0, **options)
+        first.save(content, kind, save_all=True, append_images=others, duration=shown_ms, loop=0, **options)
         return content.getvalue()
 
     def _film(self, path: Path, codec: str) -> None:
