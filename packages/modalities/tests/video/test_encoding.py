@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ofa_modalities import unpack
+from ofa_modalities import SampleError, unpack
 from ofa_modalities.image.masking import mask_centre, mask_patches, masked, random_mask
 from ofa_modalities.video.encoding import clip_grid, fill_tubelets, frames_to_patches, patches_to_frames
 from ofa_modalities.video.output import Video
@@ -138,6 +138,12 @@ def test_windows_are_drawn_from_the_rows_own_generator(encode: Callable[..., Any
     assert len({first("train", seed) for seed in range(8)}) > 4
     assert first("train", 3) == first("train", 3)
     assert len({first("valid", seed) for seed in range(4)}) == 1
+
+
+def test_a_window_behind_the_end_of_a_clip_is_a_bad_row(encode: Callable[..., Any]) -> None:
+    assert encode(",fps=25,num_frames=4,start=0.3")[1].source[0].shape[0] == 1
+    with pytest.raises(SampleError, match=r"column `clip`: the clip ends at 0\.32 s, before the start at 5 s"):
+        encode(",fps=25,num_frames=4,start=5")
 
 
 def test_a_film_is_encoded_from_its_path(encode: Callable[..., Any], fixtures: Path) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ofa_instruction.plans import SlotPlan
 
 from ofa_modalities.image.masking import masked
-from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources
+from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources, SampleError
 from ofa_modalities.video.clip import Clip, Limits, Shrink, Size
 from ofa_modalities.video.encoding import clip_grid, fill_tubelets, frames_to_patches, grid_size, patches_to_frames
 from ofa_modalities.video.output import Video
@@ -28,7 +28,7 @@ def read_clip(value: object, column: str, options: ClipOptions, context: EncodeC
     return read_video(
         value,
         column,
-        times=partial(_times, options=options, rng=rng),
+        times=partial(_times, column=column, options=options, rng=rng),
         shrink=shrink,
         limits=limits_of(options),
         frame_rate=options.frame_rate,
@@ -37,9 +37,11 @@ def read_clip(value: object, column: str, options: ClipOptions, context: EncodeC
     )
 
 
-def _times(duration_s: float, *, options: ClipOptions, rng: np.random.Generator | None) -> Float64:
+def _times(duration_s: float, *, column: str, options: ClipOptions, rng: np.random.Generator | None) -> Float64:
     if options.fps is None:
         return uniform_times(duration_s, options.num_frames)
+    if options.start and options.start >= duration_s:
+        raise SampleError(column, f"the clip ends at {duration_s:.2f} s, before the start at {options.start:g} s")
     return window_times(duration_s, options.num_frames, options.fps, start_s=options.start, rng=rng)
 
 
