@@ -91,6 +91,19 @@ def test_a_folder_of_frames_in_natural_order(tmp_path: Path) -> None:
     assert read(str(tmp_path), frame_rate=4.0).duration_s == 3.0
 
 
+def test_files_of_a_folder_that_are_no_pictures_are_passed_over(tmp_path: Path) -> None:
+    for name in ("readme.txt", "Thumbs.db", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"\xd0\xcf\x11\xe0 no picture")
+    with pytest.raises(SampleError, match="holds no pictures"):
+        read(tmp_path)
+    for number in range(3):
+        Image.fromarray(FRAMES[number]).save(tmp_path / f"{number}{('', '.png', '.PNG')[number]}", "PNG")
+    assert brightness(read(tmp_path)) == [0, 1, 2]
+    (tmp_path / "3.jpg").write_text("no picture")
+    with pytest.raises(SampleError, match="not a readable picture"):
+        read(tmp_path, 4)
+
+
 def test_frames_outside_of_the_data_root_are_not_read(tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "clip").mkdir(parents=True)
@@ -112,6 +125,17 @@ def test_open_files(film: Film) -> None:
         read(memory, limits=Limits(max_bytes=100))
     stills = [io.BytesIO(animated("PNG", [100], FRAMES[number : number + 1])) for number in range(6)]
     assert brightness(read(stills)) == [1, 3, 5]
+
+
+def test_a_real_animated_picture(fixtures: Path) -> None:
+    starts = np.array([0, 0.12, 0.25, 0.37, 0.5, 0.62])
+    clip = read_video(fixtures / "ball.gif", times=lambda duration: starts, shrink=lambda w, h: (w, h))
+    assert clip.times_s == pytest.approx(starts)
+    assert (clip.size_px, clip.frames.shape) == ((24, 24), (6, 24, 24, 3))
+    assert clip.duration_s == pytest.approx(0.75)
+    ball = (clip.frames[..., 0] > 150) & (clip.frames[..., 2] < 100)
+    middles = [np.argwhere(frame).mean(0).round().astype(int).tolist() for frame in ball]
+    assert middles == [[5, 4], [12, 7], [17, 10], [17, 13], [12, 16], [5, 19]]
 
 
 # Odd, and read all the same

@@ -40,8 +40,8 @@ def read_image(
     """The picture, RGB and upright, and its original ``(width, height)``.
 
     value: path, ``data:`` URI, base64, bytes, a binary file object, Hugging Face ``{"bytes", "path"}``, PIL image, numpy
-    array or torch tensor (``[H, W]``, ``[H, W, C]`` or ``[C, H, W]`` with 1, 3 or 4 channels; uint8, other integers in 0 .. 255, uint16 in
-    full range, bool, or floats in 0 .. 1), or a URL. root and hosts: see :func:`ofa_modalities.media.media_source`.
+    array or torch tensor (``[H, W]``, ``[H, W, C]`` or ``[C, H, W]`` with 1, 3 or 4 channels; uint8, other integers in 0 .. 255,
+    uint16 in full range, bool, or floats in 0 .. 1), or a URL. root and hosts: see :func:`ofa_modalities.media.media_source`.
     draft: a JPEG may be decoded smaller, with both sides still at least this many pixels.
     Raises SampleError for what cannot be read, is truncated, or has more than ``max_pixels`` pixels.
     """

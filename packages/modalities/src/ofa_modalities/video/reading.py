@@ -24,6 +24,11 @@ from ofa_modalities.video.clip import Clip, Frames, Limits, MirroredVideo, Shrin
 from ofa_modalities.video.container import is_container, read_container
 from ofa_modalities.video.sampling import Times, nearest
 
+_PICTURES = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".heic"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".ico"),
+)
+"""Suffixes of the files of a folder whose first bytes need no look."""
 _MAX_FRAMES = 1_000_000
 _MAX_FILE_BYTES = 1 << 46
 """Of a file, which is never read whole; what reading costs is limited by :class:`Limits`."""
@@ -44,8 +49,9 @@ def read_video(
 
     value: a file that PyAV or PIL opens, whatever its suffix (as path, ``data:`` URI, URL, base64, bytes, a binary file object
     or Hugging Face ``{"bytes", "path"}``); a folder of pictures, in the natural order of their names; an array or tensor
-    ``[n, H, W, 3]`` or ``[n, 3, H, W]`` (uint8, or floats in 0 .. 1); a list of pictures, each as :func:`ofa_modalities.read_image` takes it; or
-    anything with ``frames`` and ``fps``, such as :class:`ofa_modalities.video.output.Video` and ``{"frames": …, "fps": …}``.
+    ``[n, H, W, 3]`` or ``[n, 3, H, W]`` (uint8, or floats in 0 .. 1); a list of pictures, each as
+    :func:`ofa_modalities.read_image` takes it; or anything with ``frames`` and ``fps``, such as
+    :class:`ofa_modalities.video.output.Video` and ``{"frames": …, "fps": …}``.
     times: moments by the clip's duration. shrink: size of the frames by the original size. frame_rate: of folders, arrays and
     lists. root and hosts: see :func:`ofa_modalities.media.media_source`.
     Raises SampleError for what cannot be read or exceeds the limits.
@@ -124,10 +130,11 @@ def _head(source: Path | bytes, column: str) -> bytes:
 def _read_folder(
     folder: Path, column: str, times: Times, shrink: Shrink, limits: Limits, frame_rate: float, root: Path | None
 ) -> Clip:
-    """The pictures of a folder; hidden files are passed over."""
+    """The pictures of a folder; what is hidden, or a picture by neither its suffix nor its first bytes, is passed over."""
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_file() and not entry.name.startswith(".")]
+            shown = [entry.name for entry in entries if entry.is_file() and not entry.name.startswith(".")]
+        names = [name for name in shown if Path(name).suffix.lower() in _PICTURES or is_picture(_head(folder / name, column))]
     except OSError as error:
         raise SampleError(column, f"cannot read `{folder}`: {error}") from error
     files = [folder / name for name in sorted(names, key=natural_key)]
