@@ -51,6 +51,7 @@ def media_source(
     known: Callable[[bytes], bool],
     what: str,
     max_bytes: int = MAX_FILE_BYTES,
+    max_fetched_bytes: int | None = None,
     hosts: frozenset[str] = frozenset(),
     folders: bool = False,
 ) -> Path | bytes | None:
@@ -59,7 +60,8 @@ def media_source(
     None where it is no str, path, bytes or Hugging Face ``{"bytes", "path"}``.
     root: paths are relative to it and must lie inside it; None: paths are the user's own.
     known: whether the first bytes are of a format of this medium. what: the medium, for messages.
-    max_bytes: largest file that is taken. hosts: names that URLs may be fetched from. folders: a folder's path is taken too.
+    max_bytes: largest file that is taken. max_fetched_bytes: the same of a URL, where it differs. hosts: names that URLs may be
+    fetched from. folders: a folder's path is taken too.
     Raises SampleError for a path outside ``root``, a file that cannot be read or is larger, a URL of another host, and a string
     that is none of these.
     """
@@ -81,7 +83,8 @@ def media_source(
         text = value.strip()
         if _is_url(text):
             if text[:5].lower() != "file:":
-                return fetch(text, column, hosts=hosts, what=what, max_bytes=max_bytes)
+                most = max_bytes if max_fetched_bytes is None else max_fetched_bytes
+                return fetch(text, column, hosts=hosts, what=what, max_bytes=most)
             return _checked_path(_path_of_url(text, column), column, root, what, max_bytes, folders=folders)
         return _open_string(text, column, root=root, known=known, what=what, max_bytes=max_bytes, folders=folders)
     return None

@@ -104,14 +104,14 @@ def _frames_and_rate(value: object) -> tuple[Any, float | None]:
 
 
 def _source(value: object, column: str, limits: Limits, root: Path | None, hosts: frozenset[str]) -> Path | bytes | None:
-    fetched = isinstance(value, str) and value.lstrip()[:8].lower().startswith(("http://", "https://"))
     return media_source(
         value,
         column,
         root=root,
         known=lambda head: is_container(head) or is_picture(head),
         what="video",
-        max_bytes=limits.max_bytes if fetched else _MAX_FILE_BYTES,
+        max_bytes=_MAX_FILE_BYTES,
+        max_fetched_bytes=limits.max_bytes,
         hosts=hosts,
         folders=True,
     )
