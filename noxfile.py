@@ -109,9 +109,9 @@ def tests_instruction(session: nox.Session) -> None:
 
 @nox.session(name="tests-modalities")
 def tests_modalities(session: nox.Session) -> None:
-    """The modalities package with its extras, without models or trainer."""
+    """The modalities package with its extras, without models or trainer; frames of pandas are read, but not by it."""
     environment = Environment(session, "modalities")
-    environment.install_packages("instruction", "modalities", tools=TEST_TOOLS, extras=True)
+    environment.install_packages("instruction", "modalities", tools=(*TEST_TOOLS, "pandas"), extras=True)
     environment.test("packages/modalities/tests")
 
 

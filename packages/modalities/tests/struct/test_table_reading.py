@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 from ofa_modalities import SampleError
 from ofa_modalities.struct.output import Table
@@ -66,7 +67,6 @@ def test_every_form_gives_the_same_table(value: Any) -> None:
 
 
 def test_a_frame_gives_what_its_csv_gives() -> None:
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(
         {
             "city": ["Oslo", "Turku", None],
@@ -94,7 +94,6 @@ def test_a_frame_gives_what_its_csv_gives() -> None:
 
 
 def test_columns_of_several_levels_are_named_by_all() -> None:
-    pandas = pytest.importorskip("pandas")
     columns = pandas.MultiIndex.from_tuples([("city", ""), ("people", "in"), ("people", 2020)])
     table = read(pandas.DataFrame([["Oslo", 1, 2]], columns=columns))
     assert table == Table(columns=("city", "people in", "people 2020"), rows=(("Oslo", "1", "2"),))
