@@ -238,3 +238,16 @@ def test_encoding_is_deterministic(run: Any, music: Path) -> None:
     row = {"question": QUESTION, "db": music, "query": "SELECT 1"}
     first, second = (run.encode("ask", row, rng=np.random.default_rng(seed)) for seed in (0, 1))
     assert all(np.array_equal(one.units, other.units) for one, other in zip(first.source, second.source, strict=True))
+
+
+def test_a_real_database_is_read_and_asked() -> None:
+    path = Path(__file__).parent.parent / "fixtures" / "struct" / "penguins.db"
+    with open_database(path) as database:
+        schema = read_schema(database)
+    assert [table.name for table in schema.tables] == ["island", "penguin"]
+    query = "SELECT name, count(*) FROM penguin JOIN island ON island.id = penguin.island GROUP BY name ORDER BY name"
+    by_hand: dict[str, int] = {}
+    for line in (path.parent / "penguins.csv").read_text().splitlines()[1:]:
+        name = line.split(",")[1]
+        by_hand[name] = by_hand.get(name, 0) + 1
+    assert Sql(query).run(path).rows == tuple(sorted(by_hand.items()))
