@@ -149,7 +149,8 @@ def _table(tasks: Sequence[TaskFigures]) -> str:
     ]
     for task in tasks:
         more = f"<br><span class='soft small'>{escape(more_figures(task))}</span>" if task.more else ""
-        verdict = f"<span class={'yes' if task.learnt else 'no'}>{task.verdict}</span>"
+        kind = "soft" if task.learnt is None else task.verdict
+        verdict = f"<span class={kind}>{task.verdict}</span>"
         direction = "" if task.higher_is_better else " <span class=soft>less is better</span>"
         lines.append(
             f"<tr><td><a href='#{escape(task.task)}' style='color:inherit'>{escape(task.title)}</a>{more}</td>"
