@@ -205,3 +205,11 @@ def test_explain_shows_the_frames_of_a_clip_and_the_picture_to_be_answered(ofa, 
         with Image.open(path) as image:
             sizes[path.name.split("-")[2]] = image.size
     assert sizes == {"clip": (96, 32), "img": (16, 16)}
+
+
+def test_values_are_told_in_words() -> None:
+    from ofa_cli.asking import value_text
+    from PIL import Image
+
+    told = [value_text(value) for value in ("cat", [1, 2.25], ["a", ["b"]], [], Image.new("RGB", (32, 16)))]
+    assert told == ["cat", "1.0,2.2", "a | b", "(none)", "Image(32 x 16 px)"]

@@ -169,6 +169,8 @@ def test_checkpoints_rotate_and_the_best_stays(tmp_path: Path) -> None:
     ]
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         find_checkpoint(tmp_path / "checkpoints")
+    trained.save(tmp_path / "demo" / "checkpoint")
+    assert find_checkpoint(tmp_path / "demo") == tmp_path / "demo" / "checkpoint"
 
 
 def test_minutes_alone_set_the_number_of_steps_once(tmp_path: Path) -> None:

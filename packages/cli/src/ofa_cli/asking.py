@@ -93,7 +93,7 @@ def answer_text(output: Output) -> str:
 
 
 def value_text(value: object) -> str:
-    """One value: text as it is, boxes as ``x0,y0,x1,y1``, lists item by item."""
+    """One value: text as it is, boxes as ``x0,y0,x1,y1``, lists item by item, of a picture its size."""
     match value:
         case str():
             return value
@@ -101,6 +101,9 @@ def value_text(value: object) -> str:
             return ",".join(f"{part:.1f}" for part in parts)
         case [*parts]:
             return " | ".join(value_text(part) for part in parts) or "(none)"
+    size, mode = getattr(value, "size", None), getattr(value, "mode", None)
+    if isinstance(size, tuple) and isinstance(mode, str):
+        return f"Image({size[0]} x {size[1]} px)"
     return str(value)
 
 

@@ -30,6 +30,8 @@ from torch import Tensor
 from ofa_trainer.stream import StreamState
 
 CHECKPOINTS = "checkpoints"
+DEMO_CHECKPOINT = "checkpoint"
+"""The only one of a demo's folder."""
 STATE_FILE = "state.json"
 TENSORS_FILE = "state.safetensors"
 RUN_FILE = "run.json"
@@ -107,13 +109,14 @@ def read_state(folder: Path) -> tuple[RunState, dict[str, Tensor]]:
 
 
 def find_checkpoint(path: str | Path, which: Literal["best", "newest"] = "best") -> Path:
-    """The checkpoint folder that a path means: itself, or the best or newest one of a run's output folder.
+    """The checkpoint folder that a path means: itself, or the best or newest one of a run's output folder, or a demo's.
 
     Raises CheckpointError where there is none.
     """
     path = Path(path)
-    if (path / MODEL_FILE).is_file():
-        return path
+    for alone in (path, path / DEMO_CHECKPOINT):
+        if (alone / MODEL_FILE).is_file():
+            return alone
     steps = saved_steps(path)
     if not steps:
         what = "holds no checkpoint" if path.is_dir() else "is not a folder"

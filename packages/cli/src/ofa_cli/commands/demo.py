@@ -32,9 +32,10 @@ def demo(
 
     [bold]Example[/bold]  ofa demo --all --output demo-all
     """
+    from ofa_trainer.checkpointing import DEMO_CHECKPOINT
     from ofa_trainer.demo.plan import EVERYTHING, SIX
     from ofa_trainer.demo.report import more_figures
-    from ofa_trainer.demo.run import CHECKPOINT, run_demo
+    from ofa_trainer.demo.run import run_demo
     from ofa_trainer.reporting import ProgressReporter
 
     plan = EVERYTHING if everything else SIX
@@ -50,7 +51,7 @@ def demo(
             shown = f"{answer.picture or ''} {answer.question or ''}".strip()
             console.print(f"  {shown} -> {answer.answer}   (truth: {answer.truth})", markup=False)
     console.print()
-    console.print(f"the model  {output / CHECKPOINT}", markup=False, soft_wrap=True)
+    console.print(f"the model  {output / DEMO_CHECKPOINT}", markup=False, soft_wrap=True)
     console.print(f"the page   {output / 'index.html'}", markup=False, soft_wrap=True)
 
 

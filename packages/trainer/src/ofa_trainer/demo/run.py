@@ -15,7 +15,7 @@ from ofa_models.session import Session
 from ofa_models.zoo import GeneralistModel
 from PIL import Image
 
-from ofa_trainer.checkpointing import MODEL_FILE
+from ofa_trainer.checkpointing import DEMO_CHECKPOINT, MODEL_FILE
 from ofa_trainer.demo import recipe
 from ofa_trainer.demo.cards import shown_rows
 from ofa_trainer.demo.judging import AnsweredRow, judge, reads
@@ -36,8 +36,6 @@ from ofa_trainer.task import Task
 from ofa_trainer.trainer import Trainer
 
 HeldOut = Literal["valid", "test"]
-
-CHECKPOINT = "checkpoint"
 
 
 class CurveReporter:
@@ -79,7 +77,7 @@ def run_demo(
     trains. An older checkpoint there is replaced; raises ValueError, before training, where ``output/checkpoint`` is something
     else.
     """
-    checkpoint = output / CHECKPOINT
+    checkpoint = output / DEMO_CHECKPOINT
     if checkpoint.exists() and any(checkpoint.iterdir()) and not (checkpoint / MODEL_FILE).is_file():
         raise ValueError(f"`{checkpoint}` holds something else than a checkpoint: choose another output folder")
     curves = CurveReporter()
@@ -107,7 +105,7 @@ def run_demo(
         tasks=tuple(figures),
         answers={task: tuple(cards) for task, cards in answers.items()},
         curves={task.name: tuple(curves.curves.get(task.name, ())) for task in plan.tasks},
-        checkpoint=CHECKPOINT,
+        checkpoint=DEMO_CHECKPOINT,
     )
     write_report(result, pictures, output)
     return result
