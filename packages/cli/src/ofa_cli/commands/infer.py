@@ -70,6 +70,8 @@ def infer(
         raise UserError("--top shows the likeliest answers, --sample draws one: leave one of them out")
     if instruction.startswith("--"):
         raise UserError(f"`{instruction}` stands where the instruction belongs: ofa infer CHECKPOINT INSTRUCTION --NAME VALUE …")
+    if data is not None and save is not None and save.suffix:
+        raise UserError(f"--save {save}: the answers of many rows go into a folder, or as one document into --json > {save}")
     session = Session.from_pretrained(find_checkpoint(checkpoint), hosts=hosts or ())
     closed = read_candidates(candidates) if candidates is not None else None
     columns = asked_columns(session.resolve(instruction, closed).plan)
