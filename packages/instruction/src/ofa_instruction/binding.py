@@ -104,7 +104,7 @@ class _Binder:
             if slot.column in columns:
                 continue
             if slot.column in scope:
-                columns[slot.column] = self.items_of(slot.column, scope[slot.column])
+                columns[slot.column] = items_of(slot.column, scope[slot.column])
             elif self.needs_value(slot):
                 raise self.missing(slot)
         lengths = {column: len(items) for column, items in columns.items()}
@@ -125,20 +125,6 @@ class _Binder:
             items.append(self.nodes(repeat.body, present))
         return BoundRepeat(repeat, tuple(items))
 
-    @staticmethod
-    def items_of(column: str, value: object) -> Sequence[object]:
-        """The value as a list of items: a list, a tuple, or something that can be indexed like one, such as an array."""
-        if not isinstance(value, str | bytes | bytearray | Mapping) and hasattr(value, "__getitem__"):
-            items = cast("Sequence[object]", value)
-            try:
-                len(items)
-            except TypeError:
-                pass
-            else:
-                return items
-        message = f"column {quote(column)} stands in a repeat and must be a list, not {type(value).__name__}"
-        raise BindError(message, column)
-
     def missing(self, slot: SlotPlan) -> BindError:
         column = slot.column
         if column in self.row:
@@ -151,3 +137,20 @@ class _Binder:
         meant = f"; did you mean {quote(match)}?" if match else ""
         unnamed = f" ({quote(column)} is the place of an unnamed slot: give it a name)" if column.isdecimal() else ""
         return BindError(f"column {quote(column)} is missing{unnamed}: {has}{meant}", column)
+
+
+def items_of(column: str, value: object) -> Sequence[object]:
+    """The value of a column in a repeat as its items: a list, a tuple, or something that can be indexed like one (an array).
+
+    Raises :class:`BindError` for anything else.
+    """
+    if not isinstance(value, str | bytes | bytearray | Mapping) and hasattr(value, "__getitem__"):
+        items = cast("Sequence[object]", value)
+        try:
+            len(items)
+        except TypeError:
+            pass
+        else:
+            return items
+    message = f"column {quote(column)} stands in a repeat and must be a list, not {type(value).__name__}"
+    raise BindError(message, column)

@@ -11,6 +11,7 @@ import binascii
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes
 from urllib.request import url2pathname
 
@@ -88,6 +89,28 @@ def media_source(
             return _checked_path(_path_of_url(text, column), column, root, what, max_bytes, folders=folders)
         return _open_string(text, column, root=root, known=known, what=what, max_bytes=max_bytes, folders=folders)
     return None
+
+
+def read_object(value: object, column: str, what: str, max_bytes: int) -> object:
+    """The bytes of an open file, from its beginning where it can go back; any other value as it is.
+
+    A row is read once an epoch, and wherever a program that filled an ``io.BytesIO`` left it. what: the medium, for messages.
+    Raises SampleError for a file that is open for text or closed, and for more than ``max_bytes``.
+    """
+    opened: Any = value
+    if not callable(getattr(opened, "read", None)):
+        return value
+    try:
+        if callable(getattr(opened, "seekable", None)) and opened.seekable():
+            opened.seek(0)
+        content = opened.read(max_bytes + 1)
+    except (OSError, ValueError, TypeError) as error:
+        raise SampleError(column, f"the open file of the {what} cannot be read: {error}") from error
+    if not isinstance(content, bytes):
+        raise SampleError(column, f"the file of the {what} is not open for bytes: open it with mode `rb`")
+    if len(content) > max_bytes:
+        raise SampleError(column, f"the open file of the {what} has more than {max_bytes:,} bytes, the most that is read")
+    return content
 
 
 def _is_url(text: str) -> bool:

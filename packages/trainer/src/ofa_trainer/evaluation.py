@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from ofa_instruction import Catalog, OFAWarning, PluginChoice, SlotPlan, default_catalog, parse_template, walk_slots
+from ofa_instruction import Catalog, OFAWarning, PluginChoice, SlotPlan, default_catalog, parse_template
 from ofa_modalities.processor import SampleError
 from ofa_modalities.segment import Example
+from ofa_models.generation.planning import answered_slots
 from ofa_models.session import Session
 
 from ofa_trainer.metrics.infilling import shown_text
@@ -96,7 +97,7 @@ def evaluate(
 def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluatePlan, catalog: Catalog) -> TaskEvaluation:
     resolved = session.resolve(task.name)
     _tell_other_instruction(resolved, task, catalog)
-    slots = [slot for slot in walk_slots(resolved.plan.target) if slot.generator is not None]
+    slots = answered_slots(resolved.plan)
     metrics = {slot.column: _metrics_of(resolved, slot, task.metrics, catalog) for slot in slots}
     _check_all_used(task, metrics)
     reads = {column: _reads(named, catalog) for column, named in metrics.items()}
@@ -159,7 +160,7 @@ def _encode(
     needed: columns that metrics read beside them.
     """
     resolved = session.resolve(task.name)
-    targets = [slot.column for slot in walk_slots(resolved.plan.target) if slot.generator is not None]
+    targets = [slot.column for slot in answered_slots(resolved.plan)]
     rows: list[Mapping[str, object]] = []
     examples: list[Example] = []
     references: list[dict[str, object]] = []

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_modalities.audio.decoding import DecodeCount, Float32, Span, decode_audio
-from ofa_modalities.image.reading import read_object
-from ofa_modalities.media import media_source
+from ofa_modalities.media import media_source, read_object
 from ofa_modalities.processor import SampleError
 
 MAX_FILE_BYTES = 4 * 2**30

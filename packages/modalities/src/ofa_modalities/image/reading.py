@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from ofa_modalities.media import MAX_FILE_BYTES, read_media
+from ofa_modalities.media import MAX_FILE_BYTES, read_media, read_object
 from ofa_modalities.processor import SampleError
 
 MAX_PIXELS = 50_000_000
@@ -64,28 +64,6 @@ def read_image(
             column, f"a picture is a path, bytes, an open file, a PIL image or an array, not {type(value).__name__}"
         )
     return _upright(_from_array(array, column), column, max_pixels, None)
-
-
-def read_object(value: object, column: str, what: str, max_bytes: int) -> object:
-    """The bytes of an open file, from its beginning where it can go back; any other value as it is.
-
-    A row is read once an epoch, and wherever a program that filled an ``io.BytesIO`` left it. what: the medium, for messages.
-    Raises SampleError for a file that is open for text or closed, and for more than ``max_bytes``.
-    """
-    opened: Any = value
-    if not callable(getattr(opened, "read", None)):
-        return value
-    try:
-        if callable(getattr(opened, "seekable", None)) and opened.seekable():
-            opened.seek(0)
-        content = opened.read(max_bytes + 1)
-    except (OSError, ValueError, TypeError) as error:
-        raise SampleError(column, f"the open file of the {what} cannot be read: {error}") from error
-    if not isinstance(content, bytes):
-        raise SampleError(column, f"the file of the {what} is not open for bytes: open it with mode `rb`")
-    if len(content) > max_bytes:
-        raise SampleError(column, f"the open file of the {what} has more than {max_bytes:,} bytes, the most that is read")
-    return content
 
 
 def open_picture(content: bytes) -> ImageFile.ImageFile:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ofa_modalities.image.reading import is_picture, read_image, read_object
-from ofa_modalities.media import media_source
+from ofa_modalities.image.reading import is_picture, read_image
+from ofa_modalities.media import media_source, read_object
 from ofa_modalities.processor import SampleError
 from ofa_modalities.video.animated import read_animated
 from ofa_modalities.video.clip import Clip, Frames, Limits, MirroredVideo, Shrink, Size

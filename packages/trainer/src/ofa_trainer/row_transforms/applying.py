@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
+from ofa_instruction.binding import items_of
+from ofa_instruction.errors import BindError
 from ofa_modalities.box.reading import Box, read_box
 from ofa_modalities.image.reading import MAX_PIXELS, read_image
 from ofa_modalities.processor import SampleError
@@ -176,12 +178,10 @@ def _each(value: object, depth: int, change: Callable[[Any], object]) -> object:
     return [_each(item, depth - 1, change) for item in items]
 
 
-def _items(value: Any) -> list[Any] | None:
-    """The items of a repeat, out of whatever binding takes for one; None for anything else."""
-    if isinstance(value, str | bytes | bytearray | Mapping) or not hasattr(value, "__getitem__"):
-        return None
+def _items(value: object) -> list[Any] | None:
+    """The items of a repeat; None for what binding would not take for one."""
     try:
-        count = len(value)
-    except TypeError:
+        items = items_of("", value)
+    except BindError:
         return None
-    return [value[place] for place in range(count)]
+    return [items[place] for place in range(len(items))]
