@@ -15,19 +15,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
-from ofa_modalities.segment import EncodedSegment, Example
 from ofa_models.generalist.model import Generalist
 from ofa_models.precision import autocast_for, resolve_precision
 from ofa_models.zoo import build_model
-from padded import IGNORED, PaddedBatch, packed_loss, padded_loss
+from padded import PaddedBatch, packed_loss, padded_loss
 from report import Value, parser, show
+from t5_models import equal_t5, num_parameters, t5_inputs
 from torch import Tensor, nn
-from transformers import T5Config, T5ForConditionalGeneration
 from workload import TEXT_TASKS, Workload, make_workload
-
-PARAMETER_TOLERANCE = 0.05
 
 
 @dataclass
@@ -109,66 +105,6 @@ def t5_contender(reference: Generalist, workload: Workload) -> tuple[Contender, 
     steps = [lambda inputs=inputs: step(inputs) for inputs in batches]
     share = 1 - real / (rows["encoder rows"] + rows["decoder rows"])
     return Contender("transformers T5, padded", model, steps, rows), share
-
-
-def equal_t5(reference: Generalist) -> T5ForConditionalGeneration:
-    """A T5 of the reference's width, depth, heads and vocabulary, its MLP as wide as equal parameters ask for."""
-    size, wanted = reference.plan.architecture, num_parameters(reference)
-
-    def build(mlp_width: int) -> T5ForConditionalGeneration:
-        config = T5Config(
-            vocab_size=reference.embedding.shape[0],
-            d_model=size.width,
-            d_kv=size.head_width,
-            num_heads=size.num_heads,
-            num_layers=size.encoder_layers,
-            num_decoder_layers=size.decoder_layers,
-            d_ff=mlp_width,
-            feed_forward_proj="gated-gelu",
-            dropout_rate=0.0,
-        )
-        return T5ForConditionalGeneration(config)
-
-    with torch.device("meta"):
-        counted = {width: num_parameters(build(width)) for width in (64, 128)}
-    per_width = (counted[128] - counted[64]) / 64
-    width = max(8, 8 * round((wanted - counted[64] + 64 * per_width) / per_width / 8))
-    model = build(width)
-    difference = abs(num_parameters(model) / wanted - 1)
-    if difference > PARAMETER_TOLERANCE:
-        raise ValueError(f"the T5 has {num_parameters(model):,} parameters, the generalist {wanted:,}")
-    return model
-
-
-def num_parameters(model: nn.Module) -> int:
-    """Parameters, shared ones once."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def t5_inputs(examples: Sequence[Example], pad: int) -> dict[str, Tensor]:
-    """The same token ids, padded to the longest."""
-
-    def ids(segments: Sequence[EncodedSegment]) -> Tensor:
-        return torch.from_numpy(np.concatenate([segment.units for segment in segments]))
-
-    def labels(segments: Sequence[EncodedSegment]) -> Tensor:
-        parts = []
-        for segment in segments:
-            assert segment.labels is not None
-            assert segment.weights is not None
-            parts.append(np.where(segment.weights > 0, segment.labels, IGNORED))
-        return torch.from_numpy(np.concatenate(parts))
-
-    def stack(rows: list[Tensor], value: int) -> Tensor:
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
-
-    source = stack([ids(example.source) for example in examples], pad)
-    return {
-        "input_ids": source,
-        "attention_mask": (source != pad).long(),
-        "decoder_input_ids": stack([ids(example.target) for example in examples], pad),
-        "labels": stack([labels(example.target) for example in examples], IGNORED),
-    }
 
 
 def main() -> None:
