@@ -6,9 +6,10 @@ Files are opened with PIL, turned as EXIF says, and flattened on white where the
 from __future__ import annotations
 
 import io
+import math
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,18 @@ from PIL import Image, ImageFile, ImageOps
 
 from ofa_modalities.media import MAX_FILE_BYTES, read_media, read_object
 from ofa_modalities.processor import SampleError
+from ofa_modalities.reading import Reading
 
 MAX_PIXELS = 50_000_000
+_ORIENTATION, _PHOTOMETRIC, _BITS_PER_SAMPLE = 0x0112, 262, 258
+"""Tags of EXIF and TIFF."""
+_SHORTER = {10: 1023, 12: 4095, 14: 16_383}
+"""White of samples that are stored in 16 bits and have fewer."""
+_OVERSHOOT = 0.05
+"""Floats in 0 .. 1 that were resized or sharpened go beyond it; they are clipped."""
+_SURELY_NOT_LIGHT = 16
+"""Floats up to here and beyond 1 may be light without an upper end (EXR) or an almost black picture in 0 .. 255."""
+_ROUNDING = 1e-3
 _MAGIC = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P4", b"P5", b"P6", b"\0\0\1\0")
 
 
@@ -45,25 +56,22 @@ def read_image(
     draft: a JPEG may be decoded smaller, with both sides still at least this many pixels.
     Raises SampleError for what cannot be read, is truncated, or has more than ``max_pixels`` pixels.
     """
-    if isinstance(value, Image.Image):
-        return _upright(value, column, max_pixels, None)
-    if value is None:
-        raise SampleError(column, "the picture is missing")
-    value = read_object(value, column, "picture", MAX_FILE_BYTES)
-    content = read_media(value, column, root=root, known=is_picture, what="picture", hosts=hosts)
-    if content is not None:
-        try:
-            opened = open_picture(content)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise SampleError(column, f"not a readable picture: {picture_reason(error)}") from error
-        with opened:
-            return _upright(opened, column, max_pixels, draft)
-    array = _as_array(value)
-    if array is None:
-        raise SampleError(
-            column, f"a picture is a path, bytes, an open file, a PIL image or an array, not {type(value).__name__}"
-        )
-    return _upright(_from_array(array, column), column, max_pixels, None)
+    with Reading(column, "picture"):
+        if isinstance(value, Image.Image):
+            return _upright(value, column, max_pixels, None)
+        if value is None:
+            raise SampleError(column, "the picture is missing")
+        value = read_object(value, column, "picture", MAX_FILE_BYTES)
+        content = read_media(value, column, root=root, known=is_picture, what="picture", hosts=hosts)
+        if content is not None:
+            with open_picture(content) as opened:
+                return _upright(opened, column, max_pixels, draft)
+        array = _as_array(value)
+        if array is None:
+            raise SampleError(
+                column, f"a picture is a path, bytes, an open file, a PIL image or an array, not {type(value).__name__}"
+            )
+        return _upright(_from_array(array, column), column, max_pixels, None)
 
 
 def open_picture(content: bytes) -> ImageFile.ImageFile:
@@ -109,27 +117,33 @@ def check_pixels(size: tuple[int, int], column: str, max_pixels: int) -> None:
 def _upright(image: Image.Image, column: str, max_pixels: int, draft: int | None) -> tuple[Image.Image, tuple[int, int]]:
     width, height = image.size
     check_pixels(image.size, column, max_pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if draft is None or image.format != "JPEG":
+            turned = None
+        else:
+            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            image.draft("RGB", (draft, draft))
+        load_picture(image)
+        rgb = to_rgb(ImageOps.exif_transpose(_eight_bits(image)))
+    if turned is None:
+        return rgb, rgb.size  # PIL has turned some formats by itself (TIFF)
+    return rgb, (height, width) if turned else (width, height)
+
+
+def load_picture(image: Image.Image) -> None:
+    """Decode it. PIL's limit of pixels, which formats made of others ask for (ICO), is told as ours."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-            if draft is not None and image.format == "JPEG":
-                image.draft("RGB", (draft, draft))
-            image.load()
-            rgb = to_rgb(ImageOps.exif_transpose(image))
-    except (OSError, ValueError, SyntaxError, TypeError, EOFError, ZeroDivisionError, Image.DecompressionBombError) as error:
-        raise SampleError(column, f"not a readable picture: {picture_reason(error)}") from error
-    return rgb, ((height, width) if turned else (width, height))
+        image.load()
+    except Image.DecompressionBombError as error:
+        raise ValueError("it has more pixels than `max_pixels`, or than PIL reads of its format") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A picture of any mode as RGB: 16 bits and floats are brought to 8, alpha lies on white."""
+    """A picture of any mode as RGB: 16 bits and floats are brought to 8, alpha lies on white. Raises ValueError."""
+    image = _eight_bits(image)
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image, np.uint16) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        image = _stretch(image)
     if image.mode == "La":
         image = image.convert("LA")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -139,12 +153,52 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _stretch(image: Image.Image) -> Image.Image:
-    """32-bit integers and floats as 8 bits: 0 .. 1, 0 .. 255 or 0 .. 65535, whichever holds the largest value."""
-    values = np.nan_to_num(np.asarray(image, np.float64), posinf=0, neginf=0)
-    top = float(values.max(initial=0))
-    scale = 255.0 if image.mode == "F" and top <= 1 else 1.0 if top <= 255 else 255 / max(65_535.0, top)
-    return Image.fromarray(np.clip(values * scale + 0.5, 0, 255).astype(np.uint8))
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A picture of one channel of 16 or 32 bits, or of floats, with 8 bits, and everything else that the file says of it.
+
+    Raises ValueError where nothing says which numbers are black and white.
+    """
+    is_short = image.mode.startswith("I;16")
+    if not is_short and image.mode not in ("I", "F"):
+        return image
+    values = np.asarray(image, np.uint16 if is_short else np.float64).astype(np.float64)
+    tags = getattr(image, "tag_v2", {})  # of TIFF
+    if is_short:
+        white = _SHORTER.get(_bits(tags), 65_535)
+    elif image.mode == "I" and image.format in ("PNG", "PPM"):
+        white = 65_535  # the formats' own scale, which PIL has applied
+    else:
+        white = _white(values, what="floats" if image.mode == "F" else "whole numbers")
+    levels = np.clip(values / white * 255 + 0.5, 0, 255).astype(np.uint8)
+    if tags.get(_PHOTOMETRIC) == 0:  # PIL turns these round at 8 bits alone
+        levels = 255 - levels
+    made = Image.fromarray(levels)
+    made.info = {name: value for name, value in image.info.items() if name != "transparency"}
+    if (exif := image.getexif()) and _ORIENTATION in exif:
+        made.getexif()[_ORIENTATION] = exif[_ORIENTATION]
+    return made
+
+
+def _bits(tags: Mapping[int, Any]) -> int:
+    """Bits of a sample of a TIFF; 0: it does not say."""
+    said = tags.get(_BITS_PER_SAMPLE, 0)
+    return int(said[0] if isinstance(said, tuple) else said)
+
+
+def _white(values: NDArray[np.float64], what: str) -> int:
+    """Which number is white: 1, 255 or 65535. Raises ValueError where the numbers do not tell."""
+    low, high = float(values.min()), float(values.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"its {what} are NaN or infinite in places")
+    whole = bool((values == np.rint(values)).all())
+    if low >= -_OVERSHOOT:
+        if high <= 1 + _OVERSHOOT and what == "floats":
+            return 1
+        if high <= 255.5 and (whole or high >= _SURELY_NOT_LIGHT):
+            return 255
+        if high <= 65_535 and whole:
+            return 65_535
+    raise ValueError(f"its {what} lie between {low:g} and {high:g}, not in 0 .. 1, 0 .. 255 or, whole, 0 .. 65535: scale them")
 
 
 def _as_array(value: object) -> NDArray[Any] | None:
@@ -175,18 +229,13 @@ def _to_uint8(array: NDArray[Any], column: str) -> NDArray[np.uint8]:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype == np.uint16:
         return (array >> 8).astype(np.uint8)
-    low, high = (0, 1) if kind == "f" else (0, 255)
-    if kind not in "fiu" or not (array.min() >= low and array.max() <= high):
+    if kind not in "fiu":
+        raise SampleError(column, f"a picture is numbers, not {array.dtype}")
+    low, high = (-_ROUNDING, 1 + _ROUNDING) if kind == "f" else (0, 255)
+    if not (array.min() >= low and array.max() <= high):
         what = "floats of a picture lie in 0 .. 1" if kind == "f" else "integers of a picture lie in 0 .. 255"
-        raise SampleError(column, f"{what}; these are {array.dtype} from {array.min()} to {array.max()}")
-    return np.asarray(array * 255.0 + 0.5 if kind == "f" else array).astype(np.uint8)
-
-
-def picture_reason(error: BaseException) -> str:
-    """What PIL says is wrong, without the addresses of objects."""
-    if isinstance(error, Image.DecompressionBombError):
-        return "it has more pixels than `max_pixels`, or than PIL reads of its format"
-    return str(error).replace("<_io.BytesIO object at ", "<").split(" <", 1)[0] or type(error).__name__
+        raise SampleError(column, f"{what}; these are {array.dtype} from {array.min()} to {array.max()}: scale them")
+    return np.asarray(np.clip(array * 255.0 + 0.5, 0, 255) if kind == "f" else array).astype(np.uint8)
 
 
 def gif_delays(content: bytes) -> Iterator[int]:

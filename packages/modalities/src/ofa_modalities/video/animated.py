@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ofa_modalities.image.reading import check_pixels, gif_delays, open_picture, picture_reason, to_rgb
+from ofa_modalities.image.reading import check_pixels, gif_delays, load_picture, open_picture, to_rgb
 from ofa_modalities.media import MAX_FILE_BYTES
 from ofa_modalities.processor import SampleError
+from ofa_modalities.reading import Reading
 from ofa_modalities.video.clip import Clip, Frames, Limits, Shrink
 from ofa_modalities.video.sampling import Times, nearest
 
@@ -29,17 +30,12 @@ def read_animated(source: Path | bytes, column: str, *, times: Times, shrink: Sh
 
     Raises SampleError for what is no picture, is truncated, or exceeds the limits.
     """
-    content = _content(source, column, min(limits.max_bytes, MAX_FILE_BYTES))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with open_picture(content) as image:
-                check_pixels(image.size, column, limits.max_pixels)
-                return _read(image, content, column, times, shrink, limits)
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, IndexError, Image.DecompressionBombError) as error:
-        if isinstance(error, SampleError):
-            raise
-        raise SampleError(column, f"not a readable animated picture: {picture_reason(error)}") from error
+    with Reading(column, "animated picture"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        content = _content(source, column, min(limits.max_bytes, MAX_FILE_BYTES))
+        with open_picture(content) as image:
+            check_pixels(image.size, column, limits.max_pixels)
+            return _read(image, content, column, times, shrink, limits)
 
 
 def _content(source: Path | bytes, column: str, max_bytes: int) -> bytes:
@@ -72,7 +68,7 @@ def _read(image: Image.Image, content: bytes, column: str, times: Times, shrink:
     size = shrink(*image.size)
     for number in range(last + 1):
         image.seek(number)
-        image.load()
+        load_picture(image)
         if number in wanted:
             found[number] = np.asarray(to_rgb(image).resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0), np.uint8)
     return Clip(
