@@ -29,7 +29,7 @@ def run(make_run: Callable[..., Any]) -> Any:
 
 
 def _spelled(run: Any, segment: Any) -> list[str]:
-    return [run.vocabulary.spell(index) for index in segment.units.tolist()]
+    return list(run.vocabulary.spell(segment.units.tolist()))
 
 
 def test_source_slots_of_ids_open_with_their_begin_token_and_fixed_text_does_not(run: Any, picture: Any) -> None:
@@ -72,14 +72,14 @@ def test_repeats_on_the_target_choose_next_or_end(run: Any, picture: Any) -> Non
     row = {"img": picture, "boxes": [[1, 2, 30, 40], [0, 0, 64, 48]], "names": ["cat", "dog"]}
     example = run.encode("detect", row)
     vocabulary = run.vocabulary
-    chosen = [vocabulary.spell(int(s.labels[0])) for s in example.target if s.slot == -1]
+    chosen = vocabulary.spell(int(s.labels[0]) for s in example.target if s.slot == -1)
     assert chosen == ["<next>", "<next>", "<end>"]
     assert all(_spelled(run, s) == ["<choose>"] for s in example.target if s.slot == -1)
     boxes = [s for s in example.target if s.slot >= 0 and s.refers >= 0]
     assert len(boxes) == 2
     assert {s.label_slot for s in example.target if s.slot == -1} == {boxes[0].slot}
     empty = run.encode("detect", {"img": picture, "boxes": [], "names": []})
-    assert [vocabulary.spell(int(s.labels[0])) for s in empty.target] == ["<end>"]
+    assert vocabulary.spell(int(s.labels[0]) for s in empty.target) == ["<end>"]
 
 
 def test_repeats_on_the_source_are_framed(run: Any) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -105,3 +106,26 @@ def test_tokenizers_of_other_kinds_load_without_specials_truncation_and_padding(
 def test_the_spelling_of_a_special_token_is_plain_text() -> None:
     tokenizer = TextTokenizer(_word_piece().to_str())
     assert not {1, 2} & set(tokenizer.encode("[CLS] the cat [SEP]"))
+
+
+@pytest.mark.parametrize("text", ["señal", "日本 words", "an 🙂 and a\nline", "Ġ is a letter", "ññ ñ"])
+def test_pieces_are_characters_and_not_bytes(text: str) -> None:
+    pieces = TOKENIZER.pieces(TOKENIZER.encode(text))
+    assert len(pieces) == len(TOKENIZER.encode(text))
+    shared = [re.fullmatch(r"<(.*):(\d)/\d>", piece, re.DOTALL) for piece in pieces]
+    whole = [match[1] if match else piece for match, piece in zip(shared, pieces, strict=True) if not match or match[2] == "1"]
+    assert "".join(whole).replace("▁", " ").strip() == text.replace("\n", "\\n")
+
+
+def test_a_character_that_several_tokens_share_is_told_by_each() -> None:
+    tokenizer = train_tokenizer(["abc"], 257)
+    assert tokenizer.pieces(tokenizer.encode("añ")) == ["▁", "a", "<ñ:1/2>", "<ñ:2/2>"]
+    assert tokenizer.pieces(tokenizer.encode("añ")[:-1]) == ["▁", "a", "<c3>"]
+
+
+def test_pieces_of_byte_fallback_are_characters() -> None:
+    state = models.BPE({"<0xC3>": 0, "<0xB1>": 1, "a": 2, "▁": 3, "<unk>": 4}, [], unk_token="<unk>", byte_fallback=True)
+    inner = Tokenizer(state)
+    inner.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer = TextTokenizer(inner.to_str())
+    assert tokenizer.pieces(tokenizer.encode("añ")) == ["a", "<ñ:1/2>", "<ñ:2/2>"]

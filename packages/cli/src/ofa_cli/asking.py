@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ofa_cli.errors import UserError, nearest
+from ofa_cli.errors import UserError
 
 if TYPE_CHECKING:
     from ofa_instruction import InstructionPlan, TaskPlan
@@ -25,48 +25,6 @@ _PLACEHOLDERS = {
 def asked_columns(plan: InstructionPlan) -> list[str]:
     """Columns that a row must have: what is read, and what is given on the target side."""
     return list(dict.fromkeys(slot.column for slot in plan.slots if slot.side == "source" or slot.no_loss))
-
-
-def read_columns(extra: Sequence[str], inputs: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
-    """Values by column from ``--img photo.jpg``, ``--img=photo.jpg`` and ``--input img=photo.jpg``.
-
-    Raises UserError for an option that is no column of the instruction, and for one without a value.
-    """
-    values: dict[str, str] = {}
-    rest = list(extra)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("--"):
-            raise UserError(f"unexpected argument `{word}`; values are given by column: --{columns[0] if columns else 'NAME'} …")
-        name, equals, value = word[2:].partition("=")
-        if not equals:
-            if name in columns and not rest:
-                raise UserError(f"--{name} needs a value")
-            value = rest.pop(0) if name in columns else ""
-        _put(values, name, value, columns)
-    for item in inputs:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise UserError(f"--input {item}: write NAME=VALUE, for example --input img=photo.jpg")
-        _put(values, name, value, columns)
-    return values
-
-
-def _put(values: dict[str, str], name: str, value: str, columns: Sequence[str]) -> None:
-    if name not in columns:
-        known = " ".join(f"--{column}" for column in columns) or "none"
-        raise UserError(f"the instruction reads no column `{name}`{nearest(name, columns)}\nits columns: {known}")
-    if name in values:
-        raise UserError(f"the column `{name}` is given twice")
-    values[name] = value
-
-
-def require_columns(values: Mapping[str, object], columns: Sequence[str]) -> None:
-    """Raise UserError where a column that the instruction reads has no value."""
-    missing = [column for column in columns if column not in values]
-    if missing:
-        options = " ".join(f"--{column} …" for column in missing)
-        raise UserError(f"the instruction also reads {', '.join(f'`{column}`' for column in missing)}: add {options}")
 
 
 def read_candidates(path: Path) -> list[str] | dict[str, list[str]]:

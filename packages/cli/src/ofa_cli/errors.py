@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import typer
 
-from ofa_cli.console import print_error, print_warning
+from ofa_cli.console import ReaderGone, print_error, print_warning, to_nowhere
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -49,8 +50,8 @@ def guard(command: Callable[[], int]) -> int:
         if message := error.format_message():  # type: ignore[attr-defined]
             print_error(_usage_message(error, message))
         return USER_ERROR
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # The reader has seen enough; nothing is left to flush to it.
+    except (ReaderGone, SystemExit):  # typer and rich leave so when the reader of a help page is gone
+        to_nowhere(sys.stdout)
         return 0
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         if _debugging() or _is_bug(error):

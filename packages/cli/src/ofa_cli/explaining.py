@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +112,7 @@ def _segment(prepared: Prepared, side: str, segment: EncodedSegment) -> SeenSegm
     spell = prepared.vocabulary.spell
     slot = prepared.encoder.slots[segment.slot].slot if segment.slot >= 0 else None
     ids = segment.units.dtype.kind == "i"
-    tokens = tuple(spell(int(unit)) for unit in segment.units) if ids else ()
+    tokens = tuple(spell(segment.units.tolist())) if ids else ()
     return SeenSegment(
         side=side,
         kind=slot.modality if slot is not None else "words",
@@ -144,10 +144,10 @@ def _picture(prepared: Prepared, segment: EncodedSegment) -> Image | None:
     return value if isinstance(value, library.Image) else None
 
 
-def _labels(segment: EncodedSegment, spell: Callable[[int], str]) -> tuple[str, ...]:
+def _labels(segment: EncodedSegment, spell: Callable[[Iterable[int]], list[str]]) -> tuple[str, ...]:
     if segment.labels is not None and segment.weights is not None:
-        pairs = zip(segment.labels, segment.weights, strict=True)
-        return tuple(spell(int(label)) if weight > 0 else NO_LABEL for label, weight in pairs)
+        pairs = zip(spell(segment.labels.tolist()), segment.weights, strict=True)
+        return tuple(label if weight > 0 else NO_LABEL for label, weight in pairs)
     if segment.frames is not None:
         return tuple(f"frame {number}" for number in range(len(segment.frames)))
     return ()
@@ -184,9 +184,9 @@ def print_rows(rows: Sequence[SeenRow], console: Console) -> None:
             shape = " × ".join(map(str, segment.shape))
             suffix = f" ({shape}, each {segment.units})" if segment.units != "ids" else ""
             name.append(f"{segment.num_tokens} token{'s' if segment.num_tokens != 1 else ''}{suffix}", "dim")
-            console.print(Padding(name, (0, 0, 0, 2)))
+            console.print(Padding(name, (0, 0, 0, 2), expand=False))
             for title, words in (("read", segment.tokens), ("learn", segment.labels)):
                 if words:
                     line = Text.assemble((f"{title:<6}", "dim"), " ".join(words))
-                    console.print(Padding(line, (0, 0, 0, 9)))
+                    console.print(Padding(line, (0, 0, 0, 9), expand=False))
         console.print()

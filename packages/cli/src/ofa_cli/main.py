@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from ofa_cli.column_options import ColumnsCommand, InstructionCommand
 from ofa_cli.commands.check import check
 from ofa_cli.commands.demo import demo
 from ofa_cli.commands.doctor import doctor
@@ -20,6 +21,7 @@ from ofa_cli.commands.infer import infer
 from ofa_cli.commands.list import list_plugins
 from ofa_cli.commands.plan import plan
 from ofa_cli.commands.train import train
+from ofa_cli.console import to_nowhere
 from ofa_cli.errors import guard
 
 app = typer.Typer(
@@ -52,15 +54,13 @@ def ofa(
     """
 
 
-_EXTRA_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-app.command("plan", rich_help_panel="Before training")(plan)
+app.command("plan", cls=InstructionCommand, rich_help_panel="Before training")(plan)
 app.command("check", rich_help_panel="Before training")(check)
-app.command("explain", rich_help_panel="Before training")(explain)
-app.command("train", rich_help_panel="Training")(train)
-app.command("evaluate", rich_help_panel="Training")(evaluate)
+app.command("explain", cls=InstructionCommand, rich_help_panel="Before training")(explain)
+app.command("train", cls=InstructionCommand, rich_help_panel="Training")(train)
+app.command("evaluate", cls=InstructionCommand, rich_help_panel="Training")(evaluate)
 app.command("demo", rich_help_panel="Training")(demo)
-app.command("infer", rich_help_panel="Answers", context_settings=_EXTRA_ARGUMENTS)(infer)
+app.command("infer", cls=ColumnsCommand, context_settings={"allow_extra_args": True}, rich_help_panel="Answers")(infer)
 app.command("list", rich_help_panel="About this installation")(list_plugins)
 app.command("doctor", rich_help_panel="About this installation")(doctor)
 
@@ -69,11 +69,14 @@ def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     words = sys.argv[1:] if arguments is None else arguments
-    # An instruction may begin with its arrow, which would be read as an option.
-    words = [f" {word}" if word.startswith("->") else word for word in words]
     return guard(lambda: app(args=words, prog_name="ofa", standalone_mode=False) or 0)
 
 
 def main() -> None:
     """The console script."""
-    sys.exit(run())
+    code = run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        to_nowhere(sys.stdout)
+    sys.exit(code)

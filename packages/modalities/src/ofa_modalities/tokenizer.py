@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ofa_modalities.token_pieces import readable_pieces, token_bytes
+
 TOKENIZER_FILE = "tokenizer.json"
 
 
@@ -66,9 +68,18 @@ class TextTokenizer:
         """The text of the ids, stripped; bytes that are no character become U+FFFD."""
         return self._tokenizer.decode(ids, skip_special_tokens=True).strip()
 
-    def token(self, index: int) -> str:
-        """How the tokenizer spells one id, for people to look at."""
-        return self._tokenizer.id_to_token(index) or f"<{index}>"
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """How a person reads each of some ids that stand in a row; see :func:`ofa_modalities.token_pieces.readable_pieces`."""
+        byte_level, added = self._spelling
+        tokens = [(index, self._tokenizer.id_to_token(index) or f"<{index}>") for index in ids]
+        return readable_pieces([token_bytes(token, byte_level=byte_level and index not in added) for index, token in tokens])
+
+    @functools.cached_property
+    def _spelling(self) -> tuple[bool, frozenset[int]]:
+        """Whether the letters of a token stand for bytes; the ids that were added, whose letters are letters."""
+        decoder = json.loads(self.to_json()).get("decoder") or {}
+        byte_level = any(one.get("type") == "ByteLevel" for one in (decoder, *decoder.get("decoders", ())))
+        return byte_level, frozenset(self._tokenizer.get_added_tokens_decoder())
 
     def to_json(self) -> str:
         """The text of its ``tokenizer.json``."""

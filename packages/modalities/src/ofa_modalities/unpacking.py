@@ -82,11 +82,11 @@ class _SideView:
 
     def _read_labels(self) -> None:
         labels = self.batch.token_labels
-        spell = self.encoder.vocabulary.spell
-        columns = (labels.positions.tolist(), labels.ids.tolist(), labels.weights.tolist(), labels.segments.tolist())
-        for position, index, weight, segment in zip(*columns, strict=True):
+        tokens = self.encoder.vocabulary.spell(labels.ids.tolist())
+        columns = (labels.positions.tolist(), tokens, labels.weights.tolist(), labels.segments.tolist())
+        for position, token, weight, segment in zip(*columns, strict=True):
             start = int(self.table[segment, SegmentColumn.TOKEN_START])
-            view = LabelView(position=position - start, token=spell(index), weight=weight)
+            view = LabelView(position=position - start, token=token, weight=weight)
             self.labels.setdefault(segment, []).append(view)
         frame_labels: tuple[FrameLabels, ...] = self.batch.frame_labels
         for group in frame_labels:
@@ -125,7 +125,7 @@ class _SideView:
             stream=stream.adaptor,
             num_tokens=count,
             shape=shape,
-            tokens=tuple(self.encoder.vocabulary.spell(index) for index in units.tolist()) if is_ids else (),
+            tokens=tuple(self.encoder.vocabulary.spell(units.tolist())) if is_ids else (),
             value=value,
             labels=tuple(self.labels.get(number, ())),
             num_frame_labels=self.num_frames.get(number, 0),

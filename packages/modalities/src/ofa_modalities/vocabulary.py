@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,15 +122,25 @@ class Vocabulary:
         places = np.searchsorted(starts, np.asarray(ids, np.int64), side="right") - 1
         return [self.plan.blocks[place].name for place in places]
 
-    def spell(self, index: int) -> str:
-        """How a person would read one id: ``<end>``, ``Ġcat``, ``<bin_3>``."""
+    def spell(self, ids: Iterable[int]) -> list[str]:
+        """How a person reads each of some ids that stand in a row: ``<end>``, ``▁señal``, ``<bin_3>``.
+
+        Raises IndexError for an id beyond the vocabulary.
+        """
+        spelled: list[str] = []
+        for name, run in groupby(ids, self._block_name):
+            local = [index - self._blocks[name].start for index in run]
+            match name:
+                case "control":
+                    spelled += [f"<{self.plan.controls[index]}>" for index in local]
+                case "text":
+                    spelled += self.tokenizer.local.pieces(local)
+                case _:
+                    spelled += [f"<{name}_{index}>" for index in local]
+        return spelled
+
+    def _block_name(self, index: int) -> str:
         for block in self.plan.blocks:
             if index < block.start + block.size:
-                match block.name:
-                    case "control":
-                        return f"<{self.plan.controls[index]}>"
-                    case "text":
-                        return self.tokenizer.local.token(index - block.start)
-                    case name:
-                        return f"<{name}_{index - block.start}>"
+                return block.name
         raise IndexError(f"id {index} is beyond the vocabulary of {self.size}")

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ofa_cli.console import stderr, stdout
-
-if TYPE_CHECKING:
-    from ofa_trainer.demo.results import DemoResult
-    from rich.table import Table
+from ofa_cli.console import print_table, stderr, stdout
 
 
 def demo(
@@ -34,14 +30,14 @@ def demo(
     """
     from ofa_trainer.checkpointing import DEMO_CHECKPOINT
     from ofa_trainer.demo.plan import EVERYTHING, SIX
-    from ofa_trainer.demo.report import more_figures
+    from ofa_trainer.demo.report import TABLE_HEADER, more_figures, table_rows
     from ofa_trainer.demo.run import run_demo
     from ofa_trainer.reporting import ProgressReporter
 
     plan = EVERYTHING if everything else SIX
     result = run_demo(output, plan=plan, minutes=minutes, steps=steps, seed=seed, reporters=(ProgressReporter(stderr()),))
     console = stdout()
-    console.print(_figures(result))
+    print_table(TABLE_HEADER, table_rows(result))
     for task in result.tasks:
         console.print(f"\n{task.title}", style="bold", markup=False)
         also = f"; {more_figures(task)}" if task.more else ""
@@ -53,16 +49,3 @@ def demo(
     console.print()
     console.print(f"the model  {output / DEMO_CHECKPOINT}", markup=False, soft_wrap=True)
     console.print(f"the page   {output / 'index.html'}", markup=False, soft_wrap=True)
-
-
-def _figures(result: DemoResult) -> Table:
-    """One line a task, fit for 80 columns."""
-    from ofa_trainer.demo.report import TABLE_HEADER, table_rows
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in TABLE_HEADER:
-        table.add_column(name)
-    for row in table_rows(result):
-        table.add_row(*(cell.replace("[", "\\[") for cell in row))
-    return table

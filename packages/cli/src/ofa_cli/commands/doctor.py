@@ -107,7 +107,7 @@ def _print(findings: dict[str, Any]) -> None:
 
     console = stdout()
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
+    table.add_column(style="bold", overflow="fold")
     table.add_column(overflow="fold")
     table.add_row("python", findings["python"])
     for title in ("packages", "libraries", "extras"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ofa_cli.console import print_json, stdout
+from ofa_cli.console import print_json, print_table
 from ofa_cli.errors import UserError
 from ofa_cli.options import AsJson, CheckpointArgument, RunFileArgument, Settings
 
@@ -57,14 +57,10 @@ def evaluate(
 
 
 def _print(evaluation: Evaluation, split: Split) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold", title=f"{split} rows", title_justify="left")
-    for name in ("task", "metric"):
-        table.add_column(name)
-    for name in ("value", "95 % interval", "rows"):
-        table.add_column(name, justify="right")
-    for task, metrics in evaluation.figures().items():
-        for name, figure in metrics.items():
-            table.add_row(task, name, f"{figure.value:.3f}", f"{figure.low:.3f} – {figure.high:.3f}", f"{figure.rows:,}")
-    stdout().print(table)
+    rows = [
+        (task, name, f"{figure.value:.3f}", f"{figure.low:.3f} – {figure.high:.3f}", f"{figure.rows:,}")
+        for task, metrics in evaluation.figures().items()
+        for name, figure in metrics.items()
+    ]
+    columns = ("task", "metric", "value", "95 % interval", "rows")
+    print_table(columns, rows, right=columns[2:], title=f"{split} rows")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ofa_cli.console import print_json, print_warning, stderr
+from ofa_cli.console import print_json, print_warning, stderr, write
 from ofa_cli.errors import UserError
 from ofa_cli.options import AsJson, CheckpointArgument
 
@@ -60,11 +60,14 @@ def infer(
     [bold]Example[/bold]  ofa infer runs/task '\\[IMAGE:img] what is this? -> \\[TEXT:label,closed_set]' --img photo.jpg
 
     [bold]Example[/bold]  ofa infer runs/ground ground --img a.png --cap 'red disc' --save answer.png
+
+    [bold]Example[/bold]  ofa infer runs/sum sum --text -5 --unit "" --input data=x   (a column named as an option is)
     """
     from ofa_models.session import Session
     from ofa_trainer.checkpointing import find_checkpoint
 
-    from ofa_cli.asking import asked_columns, read_candidates, read_columns, require_columns, save_answers
+    from ofa_cli.asking import asked_columns, read_candidates, save_answers
+    from ofa_cli.column_options import COLUMNS, options_of, read_columns, require_columns
 
     if top is not None and sample:
         raise UserError("--top shows the likeliest answers, --sample draws one: leave one of them out")
@@ -75,7 +78,8 @@ def infer(
     session = Session.from_pretrained(find_checkpoint(checkpoint), hosts=hosts or ())
     closed = read_candidates(candidates) if candidates is not None else None
     columns = asked_columns(session.resolve(instruction, closed).plan)
-    values = read_columns(context.args, inputs or [], columns)
+    own_options = options_of(context.command, context)
+    values = read_columns(context.meta[COLUMNS], inputs or [], columns, options=own_options, extra=context.args)
     options = _generation(
         session,
         strategy="sample" if sample else "beam" if beams is not None else None,
@@ -90,7 +94,7 @@ def infer(
         seed=seed,
     )
     if data is None:
-        require_columns(values, columns)
+        require_columns(values, columns, own_options)
         answers = {"answer": session(instruction, values, candidates=closed, generation=options)}
         _print_answer(answers["answer"], as_json=as_json, top=top)
     else:
@@ -116,9 +120,9 @@ def _print_answer(output: Output, *, as_json: bool, top: int | None = None) -> N
     if as_json:
         print_json(answer_json(output))
     elif top is not None:
-        typer.echo("\n".join(top_lines(output, top)))
+        write("\n".join(top_lines(output, top)))
     else:
-        typer.echo(answer_text(output))
+        write(answer_text(output))
 
 
 def _print_answers(rows: Iterable[tuple[str, Output | str]], *, as_json: bool, top: int | None = None) -> dict[str, Output]:
@@ -135,9 +139,9 @@ def _print_answers(rows: Iterable[tuple[str, Output | str]], *, as_json: bool, t
         if as_json:
             found.append(answer_json(answer, address))
         elif top is not None:
-            typer.echo("\n".join(f"{address}\t{line}" for line in top_lines(answer, top)))
+            write("\n".join(f"{address}\t{line}" for line in top_lines(answer, top)))
         else:
-            typer.echo(f"{address}\t{answer_text(answer)}")
+            write(f"{address}\t{answer_text(answer)}")
     if as_json:
         print_json(found)
     return answers

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ofa_cli.console import print_json, stdout
+from ofa_cli.console import print_json, print_table, stdout
 from ofa_cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -41,20 +41,9 @@ def list_plugins(
     if not rows:
         stdout().print(f"no {kind} are installed")
     elif kind is Kind.MODELS:
-        _print_table(rows)
+        print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
     else:
         _print_entries(rows)
-
-
-def _print_table(rows: list[dict[str, str]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in rows[0]:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*row.values())
-    stdout().print(table)
 
 
 def _print_entries(rows: list[dict[str, str]]) -> None:
@@ -63,7 +52,7 @@ def _print_entries(rows: list[dict[str, str]]) -> None:
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, style="bold cyan")
+    table.add_column(overflow="fold", style="bold cyan")
     table.add_column(overflow="fold")
     for row in rows:
         name, summary, *more = row
