@@ -100,3 +100,16 @@ def test_presets_compile() -> None:
         assert plan.instructions[0].target
     with pytest.raises(ValueError, match="did you mean `caption`"):
         preset("captoin", train=[{}])
+
+
+def test_classes_that_differ_in_case_are_two_for_their_accuracy() -> None:
+    rows = [{"text": f"sign {number % 3}", "label": "Aa"[number % 2], "word": "Aa"[number % 2]} for number in range(20)]
+    tasks = [
+        Task("category", "[TEXT:text] which? -> [CATEGORY:label]", train=rows, test=rows, valid=False),
+        Task("text", "[TEXT:text] which word? -> [TEXT:word,closed_set]", train=rows, test=rows, valid=False),
+    ]
+    trained = Trainer(steps=2, batch_tokens=512, tokenizer_size=300).fit("nano", tasks)
+    for found in trained.evaluate("test").tasks.values():
+        ((column, judged),) = found.judged.items()
+        right = sum(row.answer == row.reference for row in judged) / found.rows
+        assert found.metrics[f"{column}/accuracy"].value == pytest.approx(right) == pytest.approx(0.5)

@@ -1,8 +1,9 @@
 """Closed sets: the answers that a slot may give, and the file they lie in beside a checkpoint.
 
 A file is a JSON list with one candidate a line, in order; a ``.txt`` file with one candidate a line is read too.
-Blanks at the edges of a candidate do not count. Candidates that a slot cannot tell apart (``Dog`` and ``dog`` under
-``uncased``) are one candidate, spelled as the first of them.
+Which texts are one candidate says :mod:`ofa_modalities.text.equality`: blanks and composed characters do not count, case does.
+Candidates that a slot cannot tell apart (``Dog`` and ``dog`` under ``uncased``) are one, spelled as the first of them. A label is
+the candidate that it equals, and where none does, the only one that differs in nothing but case.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from pathlib import Path
 from ofa_instruction.plans import ClosedSetPlan
 
 from ofa_modalities.processor import SampleError
+from ofa_modalities.text.equality import EqualTexts, canonical, folded
 from ofa_modalities.text.reading import normalise, read_text
 
 
 def collect_candidates(values: Iterable[object]) -> tuple[str, ...]:
     """The distinct texts among ``values``, stripped and sorted; values that are no text (None, "") are left out.
+
+    Of several spellings of one text the composed one with plain blanks is kept, where it is among them.
 
     >>> collect_candidates(["dog", " cat", "dog", "", None, 3])
     ('3', 'cat', 'dog')
@@ -32,25 +36,32 @@ def collect_candidates(values: Iterable[object]) -> tuple[str, ...]:
             found.add(read_text(value, "candidates"))
         except SampleError:
             continue
-    return tuple(sorted(found))
+    spellings: dict[str, str] = {}
+    for text in sorted(found):
+        key = canonical(text)
+        if key in found:
+            text = key
+        spellings.setdefault(key, text)
+    return tuple(sorted(spellings.values()))
 
 
 def check_candidates(candidates: Iterable[object], name: str) -> tuple[str, ...]:
-    """Candidates as a user lists them: stripped, in their order, repetitions dropped.
+    """Candidates as a user lists them: stripped, in their order, equal ones dropped.
 
     Raises ValueError for an empty list and for a candidate that is no text.
     """
     if isinstance(candidates, str):
         raise ValueError(f"closed set `{name}`: give a list of candidates, not one text")
-    found: dict[str, None] = {}
+    found: dict[str, str] = {}
     for number, value in enumerate(candidates):
         try:
-            found[read_text(value, name)] = None
+            text = read_text(value, name)
+            found.setdefault(canonical(text), text)
         except SampleError as error:
             raise ValueError(f"closed set `{name}`, candidate {number}: {error.message}") from error
     if not found:
         raise ValueError(f"closed set `{name}` has no candidates")
-    return tuple(found)
+    return tuple(found.values())
 
 
 def closed_set_digest(candidates: Sequence[str]) -> str:
@@ -100,14 +111,15 @@ class LabelIndex:
         self.column = column
         self.uncased = uncased
         self.no_punctuation = no_punctuation
+        key = folded if uncased else canonical
         spellings: dict[str, str] = {}
         for candidate in candidates:
-            spellings.setdefault(self._normal(candidate), candidate)
-        self.normal = tuple(spellings)
-        """Candidates as they are compared and encoded."""
+            spellings.setdefault(key(self._normal(candidate)), candidate)
         self.answers = tuple(spellings.values())
-        """Candidates as they were spelled first, in the same order."""
-        self._numbers = {spelling: number for number, spelling in enumerate(spellings)}
+        """Candidates as they were spelled first."""
+        self.normal = tuple(map(self._normal, self.answers))
+        """The same as they are encoded."""
+        self._equal = EqualTexts(self.normal)
 
     def _normal(self, label: str) -> str:
         normal = normalise(label.strip(), uncased=self.uncased, no_punctuation=self.no_punctuation)
@@ -115,7 +127,7 @@ class LabelIndex:
 
     def get(self, label: str) -> int | None:
         """Number of the candidate, or None."""
-        return self._numbers.get(self._normal(label))
+        return self._equal.get(self._normal(label))
 
     def find(self, label: str) -> int:
         """Number of the candidate. Raises SampleError with the nearest ones."""

@@ -25,6 +25,7 @@ from ofa_instruction import Catalog, default_catalog
 from ofa_instruction.plans import SlotPlan
 from ofa_modalities.processor import SampleError, Split
 from ofa_modalities.segment import Example
+from ofa_modalities.text.equality import canonical
 
 from ofa_models._output import Candidate, Output, OutputSlot
 from ofa_models._resolving import Candidates, Resolved, Resolver, SessionError
@@ -342,10 +343,13 @@ class _Assembly:
         return below(_repeats_around(self.steps, slot.index) or [], ())
 
     def _candidates(self, slot: SlotPlan, place: Place) -> tuple[Candidate, ...]:
-        return tuple(
-            Candidate(self._decode(slot, hypothesis, place), hypothesis.log_probability)
-            for hypothesis in self.answer.slots[slot.index, place]
-        )
+        """The answers found, best first; texts that are equal once."""
+        found: dict[object, Candidate] = {}
+        for number, hypothesis in enumerate(self.answer.slots[slot.index, place]):
+            value = self._decode(slot, hypothesis, place)
+            key: object = canonical(value) if hypothesis.candidate is None and isinstance(value, str) else number
+            found.setdefault(key, Candidate(value, hypothesis.log_probability))
+        return tuple(found.values())
 
     def _decode(self, slot: SlotPlan, hypothesis: Hypothesis, place: Place) -> object:
         rule = self.resolved.program.slots[slot.index].rule

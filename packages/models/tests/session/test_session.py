@@ -15,6 +15,7 @@ from ofa_modalities.batch import SegmentColumn
 from ofa_modalities.processor import Item
 from ofa_modalities.program import RepeatStep, SlotStep, TextStep
 from ofa_modalities.segment import EncodedSegment, Example
+from ofa_modalities.text.equality import canonical
 from ofa_models import CheckpointError, GenerationOptions, Session, save_checkpoint
 from ofa_models.generation.lanes import Lanes
 from ofa_models.generation.planning import forced_of, plan_steps
@@ -340,3 +341,12 @@ def test_a_saved_checkpoint_answers_the_same(session: Session, catalog: Any, pic
     assert loaded("vqa", img=pictures[0], question="a cat").label == expected
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         Session.from_pretrained(tmp_path / "nothing")
+
+
+def test_answers_that_are_one_text_are_one_answer(session: Session, instructions: dict[str, str]) -> None:
+    """Tokens with and without a blank before them spell the same word at a start."""
+    options = GenerationOptions(strategy="beam", num_beams=200, num_return=200, max_length=1)
+    (answer,) = session.batch(instructions["story"], [{}], generation=options)
+    texts = [candidate.value for candidate in answer.candidates]
+    assert len(set(map(canonical, texts))) == len(texts)
+    assert 100 < len(texts) < 200

@@ -18,6 +18,7 @@ import numpy as np
 from ofa_instruction import Catalog, OFAWarning, PluginChoice, SlotPlan, default_catalog, parse_template
 from ofa_modalities.processor import SampleError
 from ofa_modalities.segment import Example
+from ofa_modalities.text.equality import EqualTexts
 from ofa_models.generation.planning import answered_slots
 from ofa_models.session import Session
 
@@ -102,6 +103,7 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
     _check_all_used(task, metrics)
     reads = {column: _reads(named, catalog) for column, named in metrics.items()}
     judged: dict[str, list[Judged]] = {slot.column: [] for slot in slots}
+    candidates = {slot.column: _candidates(resolved, slot) for slot in slots}
     bad: list[BadRow] = []
     total = len(source) if plan.rows is None else min(plan.rows, len(source))
     for start in range(0, total, plan.batch_rows):
@@ -116,6 +118,7 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
                     reference=reference[slot.column],
                     shown=shown_text(resolved.encoder, example, slot.column),
                     root=root,
+                    candidates=candidates[slot.column],
                     given={column: row[column] for column in reads[slot.column]},
                 )
                 judged[slot.column].append(one)
@@ -193,6 +196,12 @@ def _encode(
         examples.append(example)
         references.append(reference)
     return rows, examples, references
+
+
+def _candidates(resolved: Resolved, slot: SlotPlan) -> EqualTexts | None:
+    """What an answer may be, where it is from a closed set."""
+    rule = resolved.program.slots[slot.index].rule
+    return None if rule is None or rule.tree is None else EqualTexts(rule.answers)
 
 
 def _repeated(resolved: Resolved, slot: SlotPlan) -> bool:

@@ -9,18 +9,18 @@ fits, ``...`` stands for columns, and for tables, that were left out.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ofa_modalities.struct.database import ColumnSchema, Schema, TableSchema, quote_name
 from ofa_modalities.struct.output import spell
+from ofa_modalities.text.equality import folded
+from ofa_modalities.text.words import plain_words
 
 Values = Mapping[tuple[str, str], tuple[str, ...]]
 """Matched values by (table, column)."""
 
-_WORD = re.compile(r"\w+")
 _MOST_WORDS = 8
 _MOST_CHARACTERS = 100
 _COMMON_WORDS = """
@@ -124,16 +124,16 @@ def match_values(
 
 
 def _key(text: str) -> str:
-    return " ".join(_WORD.findall(text.casefold()))
+    return " ".join(plain_words(folded(text)))
 
 
 def _runs(question: str) -> frozenset[str]:
     """Runs of words of a question that may be values."""
-    words = _WORD.findall(question.casefold())
+    said = plain_words(folded(question))
     runs = {
-        " ".join(words[start:stop])
-        for start in range(len(words))
-        for stop in range(start + 1, min(len(words), start + _MOST_WORDS) + 1)
-        if not _COMMON.issuperset(words[start:stop])
+        " ".join(said[start:stop])
+        for start in range(len(said))
+        for stop in range(start + 1, min(len(said), start + _MOST_WORDS) + 1)
+        if not _COMMON.issuperset(said[start:stop])
     }
     return frozenset(run for run in runs if len(run) > 1)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_modalities.text.words import spans
 from ofa_modalities.vocabulary import MASK_TEXT
-
-_WORD = re.compile(r"\S+")
 
 
 def mask_words(text: str, ratio: float, rng: np.random.Generator, mean_span: float = 0.0) -> str:
     """Replace ``ceil(ratio · words)`` words by one ``<mask>`` each; a text that already holds one stays as it is.
 
-    Words are runs between blanks. ``mean_span`` above 0 masks runs of Poisson length (at least 1) instead of single words.
+    Words are runs between blanks, and single characters in scripts without blanks (:func:`ofa_modalities.text.words.spans`).
+    ``mean_span`` above 0 masks runs of Poisson length (at least 1) instead of single words.
     The share and its rounding are those of BART's text infilling (Lewis et al. 2019), with one mask a word.
     """
     if MASK_TEXT in text or ratio <= 0:
         return text
-    words = list(_WORD.finditer(text))
+    words = list(spans(text))
     wanted = min(len(words), math.ceil(ratio * len(words) - 1e-9))
     if mean_span > 0:
         masked: set[int] = set()
@@ -34,9 +33,9 @@ def mask_words(text: str, ratio: float, rng: np.random.Generator, mean_span: flo
         chosen = set(rng.permutation(len(words))[:wanted].tolist())
     pieces, last = [], 0
     for number in sorted(chosen):
-        word = words[number]
-        pieces += [text[last : word.start()], MASK_TEXT]
-        last = word.end()
+        start, stop = words[number]
+        pieces += [text[last:start], MASK_TEXT]
+        last = stop
     return "".join([*pieces, text[last:]])
 
 

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from ofa_modalities.text.words import spaced
 
 from ofa_trainer.metrics.boxes import intersection_over_union
 from ofa_trainer.metrics.infilling import MASK
@@ -21,7 +21,6 @@ from ofa_trainer.metrics.text import normalise, rouge_l, words
 
 Box = tuple[float, float, float, float]
 
-_WORD = re.compile(r"\S+")
 _BOX_ROWS_AT_ONCE = 32
 
 
@@ -68,7 +67,7 @@ def best_constant_box(boxes_xyxy_px: ArrayLike, *, size_px: tuple[int, int], thr
 
 def most_frequent_word(texts: Iterable[str]) -> str:
     """The most frequent run between blanks, in lower case: what every mask is most likely to hide."""
-    return majority(word for text in texts for word in _WORD.findall(text))
+    return majority(word for text in texts for word in spaced(text))
 
 
 def fill_masks(shown: str, word: str) -> str:

@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from ofa_modalities.text.words import spaced
 from PIL import Image, ImageDraw
 
 from ofa_trainer.demo.results import LEAST_ROWS, Answer, Box, CurvePoint, DemoResult, TaskFigures
@@ -269,8 +270,8 @@ def _restored(answer: Answer) -> tuple[str, str]:
 
     def marked(text: str) -> str:
         return " ".join(
-            f"<mark>{escape(word)}</mark>" if place in hidden else escape(word) for place, word in enumerate(text.split())
+            f"<mark>{escape(word)}</mark>" if place in hidden else escape(word) for place, word in enumerate(spaced(text))
         )
 
-    same_length = len(answer.answer.split()) == len(answer.truth.split())
+    same_length = len(spaced(answer.answer)) == len(spaced(answer.truth))
     return marked(answer.answer) if same_length else escape(_clipped(answer.answer)), marked(answer.truth)

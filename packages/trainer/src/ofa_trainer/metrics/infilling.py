@@ -4,7 +4,8 @@
 
 The text as shown, its masks in place, is laid against the reference: the words that are not visible are the masked ones.
 The answer is then laid against the reference, word by word where both are equally long and by longest matching runs
-(difflib) where not, and a masked word counts as restored when the answer has it at its place.
+(difflib) where not, and a masked word counts as restored when the answer has it at its place. Words are those that masking
+hides: :func:`ofa_modalities.text.words.spans`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ofa_modalities.text.words import spaced
 
 from ofa_trainer.metrics.metric import Judged, Scores, mean_scores
 from ofa_trainer.metrics.text import normalise
@@ -33,8 +35,8 @@ def masked_words(shown: str, reference: str) -> list[int]:
     >>> masked_words("the <mask> sat on the <mask>", "the black cat sat on the mat")
     [1, 2, 6]
     """
-    seen = normalise(shown.replace(MASK, f" {MASK} ")).split()
-    wanted = normalise(reference).split()
+    seen = spaced(normalise(shown.replace(MASK, f" {MASK} ")))
+    wanted = spaced(normalise(reference))
     visible = _in_place(seen, wanted)
     if len(visible) + seen.count(MASK) < len(wanted) or len(seen) != len(wanted):
         visible = _in_runs(seen, wanted)
@@ -43,7 +45,7 @@ def masked_words(shown: str, reference: str) -> list[int]:
 
 def restored_words(answer: str, reference: str) -> set[int]:
     """Places in the reference's words where the answer agrees."""
-    said, wanted = normalise(answer).split(), normalise(reference).split()
+    said, wanted = spaced(normalise(answer)), spaced(normalise(reference))
     in_runs = _in_runs(said, wanted)
     if len(said) != len(wanted):
         return in_runs

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from ofa_modalities.text.equality import EqualTexts
 
 from ofa_trainer.metrics.bootstrap import Interval, interval_of, resampled_sums
 
@@ -29,6 +30,7 @@ class Judged:
     slot's :meth:`ofa_modalities.Processor.reference` gives it (a picture, a sound, a motion; the phones of a word).
     shown: the source text as the model read it, its masked words as ``<mask>``; only infilling asks for it.
     root: where relative paths of ``given`` start, and what they stay inside; None: they are the user's own.
+    candidates: of the closed set that the answer is from; None: it is from none.
     given: raw values of the other columns that the metrics of this answer read, by :meth:`MetricSpec.reads`.
     """
 
@@ -36,6 +38,7 @@ class Judged:
     reference: object
     shown: str | None = None
     root: Path | None = None
+    candidates: EqualTexts | None = None
     given: Mapping[str, object] = field(default_factory=dict)
 
 

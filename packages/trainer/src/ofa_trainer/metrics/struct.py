@@ -18,6 +18,7 @@ from ofa_modalities.struct.finding import find_database
 from ofa_modalities.struct.output import Cell, Sql, Table
 from ofa_modalities.struct.query import is_ordered
 from ofa_modalities.struct.reading import TableReader, holds_table
+from ofa_modalities.text.equality import canonical, folded
 
 from ofa_trainer.metrics.metric import Judged, Scores, mean_scores
 
@@ -77,18 +78,21 @@ def _is_table(value: str | Path | bytes) -> bool:
 
 
 def _rows(table: Table) -> list[tuple[Cell, ...]]:
-    return [tuple(map(_rounded, row)) for row in table.rows]
+    return [tuple(map(_comparable, row)) for row in table.rows]
 
 
-def _rounded(cell: Cell) -> Cell:
-    """A float to nine digits, or to a whole number where that is finer, so that sums in another order are the same."""
+def _comparable(cell: Cell) -> Cell:
+    """A text as texts are compared, case included; a float to nine digits, or to a whole number where that is finer, so that
+    sums in another order are the same."""
+    if isinstance(cell, str):
+        return canonical(cell)
     if not isinstance(cell, float) or not math.isfinite(cell):
         return cell
     return float(f"{cell:.9g}") if abs(cell) < 1e9 else round(cell)
 
 
 def table_match(rows: Sequence[Judged], options: NoOptions) -> Scores:
-    """1 where the answered table has the columns, rows and cells of the reference, in their order; case does not count."""
+    """1 where the answered table has the columns, rows and cells of the reference, in their order, case aside."""
     return mean_scores([float(_same_table(row.answer, row.reference)) for row in rows])
 
 
@@ -100,4 +104,4 @@ def _same_table(answer: object, reference: object) -> bool:
 
 def _folded(written: Table) -> tuple[tuple[str, ...], ...]:
     table = written.as_text()
-    return tuple(tuple(str(cell).casefold() for cell in row) for row in (table.columns, *table.rows))
+    return tuple(tuple(folded(str(cell)) for cell in row) for row in (table.columns, *table.rows))

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from ofa_instruction.plans import Plan
+from ofa_modalities.text.equality import folded
 from pydantic import BeforeValidator, Field, model_validator
 
 SIDES_HINT = (
@@ -55,7 +56,7 @@ class Mirror(Plan):
             raise ValueError(SIDES_HINT)
         if self.sides is not None and (self.swap or self.texts):
             raise ValueError("`sides: none` says that no text tells sides, so there is nothing to `swap`: leave one of them out")
-        words = [word.lower() for pair in self.swap.items() for word in pair]
+        words = [folded(word) for pair in self.swap.items() for word in pair]
         for word in words:
             if not word.strip() or words.count(word) > 1:
                 raise ValueError(f"`swap` exchanges pairs of different words, each in one pair; `{word}` is not")

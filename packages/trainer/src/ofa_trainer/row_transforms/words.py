@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Mapping
 from functools import cached_property
 
+import regex
+from ofa_modalities.text.equality import folded
+from ofa_modalities.text.words import HAS_NO_BLANKS
+
+_OF_A_WORD = r"[\p{L}\p{M}\p{N}_]"
+
 
 class WordSwap:
-    """Exchanges whole words both ways and keeps their case.
+    """Exchanges whole words both ways and keeps their case; in scripts without blanks, wherever they stand.
 
     >>> WordSwap({"left": "right", "left hand": "right hand"})("Left of the RIGHT, left hand, leftover")
     'Right of the LEFT, right hand, leftover'
@@ -19,12 +25,14 @@ class WordSwap:
 
     @cached_property
     def _other(self) -> dict[str, str]:
-        return {one.lower(): two for pair in self.pairs.items() for one, two in (pair, pair[::-1])}
+        return {folded(one): two for pair in self.pairs.items() for one, two in (pair, pair[::-1])}
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        words = sorted(self._other, key=lambda word: (-len(word), word))
-        return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
+    def _pattern(self) -> regex.Pattern[str]:
+        spelled = {word for pair in self.pairs.items() for word in pair}
+        forms = {unicodedata.normalize(form, word) for word in spelled for form in ("NFC", "NFD")}
+        words = sorted(forms, key=lambda word: (-len(word), word))
+        return regex.compile("|".join(map(_whole, words)), regex.IGNORECASE)
 
     def find(self, text: str) -> str | None:
         """The first word of a text that would be exchanged."""
@@ -33,7 +41,19 @@ class WordSwap:
 
     def __call__(self, text: str) -> str:
         """The text with its words exchanged."""
-        return self._pattern.sub(lambda match: _in_case_of(match[0], self._other[match[0].lower()]), text)
+        exchanged: str = self._pattern.sub(self._exchanged, text)
+        return exchanged
+
+    def _exchanged(self, match: regex.Match[str]) -> str:
+        other = self._other.get(folded(match[0]))
+        return match[0] if other is None else _in_case_of(match[0], other)
+
+
+def _whole(word: str) -> str:
+    """The pattern of a word that is no part of another."""
+    before = "" if HAS_NO_BLANKS.match(word) else rf"(?<!{_OF_A_WORD})"
+    after = r"(?!\p{M})" if HAS_NO_BLANKS.search(word[-1:]) else rf"(?!{_OF_A_WORD})"
+    return f"{before}{regex.escape(word)}{after}"
 
 
 def _in_case_of(word: str, other: str) -> str:
