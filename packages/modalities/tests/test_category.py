@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from ofa_modalities import SampleError
 
 LABELS = ("cat", "dog", "old owl")
@@ -29,13 +30,20 @@ def test_labels_and_indices_come_back_as_labels(run: Any) -> None:
     assert _answer(run, "one", np.int64(0)) == "cat"
 
 
+@pytest.mark.parametrize("index", ["1", " 1", "1.0", 1.0, np.float32(1), torch.tensor(1), np.array(1)])
+def test_an_index_is_read_from_text_and_from_any_number(run: Any, index: object) -> None:
+    assert _answer(run, "one", index) == "dog"
+    with pytest.raises(SampleError, match="index 3 is not among"):
+        _answer(run, "one", "3")
+
+
 def test_a_number_is_a_label_where_labels_are_numbers(run: Any) -> None:
     assert _answer(run, "two", 1) == "1"
     with pytest.raises(SampleError, match="not among"):
         _answer(run, "two", 0)
 
 
-@pytest.mark.parametrize("value", ["dgo", 3, -1, True, None, ""])
+@pytest.mark.parametrize("value", ["dgo", 3, "3", -1, "-1", 1.5, True, None, ""])
 def test_anything_else_is_a_sample_error(run: Any, value: object) -> None:
     with pytest.raises(SampleError) as caught:
         _answer(run, "one", value)

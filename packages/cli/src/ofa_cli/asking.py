@@ -29,9 +29,11 @@ def asked_columns(plan: InstructionPlan) -> list[str]:
 
 def read_candidates(path: Path) -> list[str] | dict[str, list[str]]:
     """A closed set: a text file with a candidate a line, or JSON: a list, or a mapping of lists by column."""
-    text = path.read_text(encoding="utf-8")
+    from ofa_modalities.lines import read_text_file, split_lines
+
+    text = read_text_file(path)
     if path.suffix.lower() != ".json":
-        return [line.strip() for line in text.splitlines() if line.strip()]
+        return [line.strip() for line in split_lines(text) if line.strip()]
     try:
         value = json.loads(text)
     except ValueError as error:

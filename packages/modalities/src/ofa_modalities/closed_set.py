@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ofa_instruction.plans import ClosedSetPlan
 
+from ofa_modalities.lines import read_text_file, split_lines
 from ofa_modalities.processor import SampleError
 from ofa_modalities.text.equality import EqualTexts, canonical, folded
 from ofa_modalities.text.reading import normalise, read_text
@@ -86,9 +87,9 @@ def read_closed_set(path: str | Path, plan: ClosedSetPlan | None = None) -> tupl
     Raises ValueError where the file is not a list of texts, or not the one that ``plan`` names.
     """
     path = Path(path)
-    text = path.read_text(encoding="utf-8")
+    text = read_text_file(path)
     try:
-        values = json.loads(text) if path.suffix == ".json" else [line for line in text.splitlines() if line.strip()]
+        values = json.loads(text) if path.suffix == ".json" else [line for line in split_lines(text) if line.strip()]
     except json.JSONDecodeError as error:
         raise ValueError(f"`{path}` is not JSON: {error}") from error
     if not isinstance(values, list):

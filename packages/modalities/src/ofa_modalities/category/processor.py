@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from ofa_modalities.closed_set import LabelIndex, closed_set_digest
 from ofa_modalities.prefix_tree import PrefixTree
 from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources, SampleError, TokenRule
 from ofa_modalities.text.reading import read_text
+
+_INDEX = re.compile(r"-?[0-9]{1,18}(\.0*)?")
+"""Also ``1.0``, as pandas writes the whole numbers of a column with gaps."""
 
 
 def _labels(slot: SlotPlan, options: CategoryOptions, candidates: Sequence[str] | None) -> LabelIndex:
@@ -30,7 +34,7 @@ def _block(slot: SlotPlan, labels: LabelIndex) -> str:
 class CategoryProcessor(BaseProcessor):
     """Encodes a label as ``[1]`` id.
 
-    A value is a label; an int is an index (0-based) where no candidate is spelled like it and none is a whole number.
+    A value is a label; where no candidate is a whole number, one (also as text, of a CSV cell) is an index (0-based).
     """
 
     def __init__(self, slot: SlotPlan, options: CategoryOptions, resources: Resources) -> None:
@@ -58,15 +62,15 @@ class CategoryProcessor(BaseProcessor):
 
     def _number(self, value: object) -> int:
         text = read_text(value, self.slot.column)
-        if self._is_index(value):
-            index = int(text)
-            if not 0 <= index < len(self._candidates):
-                raise SampleError(self.slot.column, f"index {index} is not among 0 .. {len(self._candidates) - 1}")
-            return self._labels.find(self._candidates[index])
-        return self._labels.find(text)
+        if not self._is_index(text):
+            return self._labels.find(text)
+        index = int(text.partition(".")[0])
+        if not 0 <= index < len(self._candidates):
+            raise SampleError(self.slot.column, f"index {text[:20]} is not among 0 .. {len(self._candidates) - 1}")
+        return self._labels.find(self._candidates[index])
 
-    def _is_index(self, value: object) -> bool:
-        return isinstance(value, int | np.integer) and not isinstance(value, bool) and self._allow_index
+    def _is_index(self, text: str) -> bool:
+        return self._allow_index and _INDEX.fullmatch(text) is not None
 
     def decode(self, units: NDArray[Any], context: DecodeContext) -> str:
         """The label, in the candidate's own spelling."""
@@ -81,8 +85,8 @@ class CategoryProcessor(BaseProcessor):
         Raises SampleError for an index that is not in the set.
         """
         text = read_text(value, self.slot.column)
-        if self._is_index(value):
-            return self._labels.answers[self._number(value)]
+        if self._is_index(text):
+            return self._labels.answers[self._number(text)]
         number = self._labels.get(text)
         return text if number is None else self._labels.answers[number]
 
@@ -92,4 +96,4 @@ class CategoryProcessor(BaseProcessor):
 
 
 def _is_whole(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
+    return text.removeprefix("-").isdecimal() or _INDEX.fullmatch(text) is not None

@@ -126,8 +126,8 @@ def _read_numbers(content: bytes, start: int, most: int) -> Float64:
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:
-    """(keyword, rest) of every line; braces are lines of their own."""
-    for line in text.replace("{", "\n{\n").replace("}", "\n}\n").splitlines():
+    """(keyword, rest) of every line, which some writers end at a lone CR; braces are lines of their own."""
+    for line in text.replace("\r", "\n").replace("{", "\n{\n").replace("}", "\n}\n").split("\n"):
         words = line.split(None, 1)
         if words:
             yield words[0].upper(), words[1].strip() if len(words) > 1 else ""

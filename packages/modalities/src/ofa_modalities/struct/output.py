@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ofa_modalities.text.numbers import spell_number
+
 Cell = str | int | float | None
 
 
@@ -139,7 +141,7 @@ def spell(cell: Cell) -> str:
     """
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
-    return " ".join(str(cell).split())
+    return " ".join((spell_number(cell) or str(cell)).split())
 
 
 @dataclass(frozen=True, slots=True)

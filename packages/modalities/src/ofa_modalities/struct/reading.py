@@ -12,24 +12,23 @@ from __future__ import annotations
 
 import base64
 import csv
-import datetime
-import io
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from ofa_modalities.delimited import cells, recognise, records
+from ofa_modalities.lines import decode_text, encoding_of, split_lines
 from ofa_modalities.media import media_source
 from ofa_modalities.processor import SampleError
 from ofa_modalities.struct.database import MAGIC, is_database, read_table_of
 from ofa_modalities.struct.encoding import parse_table
 from ofa_modalities.struct.output import Table, spell
+from ofa_modalities.text.numbers import column_values, is_missing, plain, plain_list, spell_number
 
 _KEYS = (("columns", "header", "table_head"), ("rows", "data", "table_content"), ("name", "table_name"))
 """Keys of a named table: its header, rows and name."""
@@ -88,7 +87,7 @@ class TableReader:
             names = [self._joined(column) if isinstance(column, tuple) else column for column in columns]
             return self._table(names, _frame_rows(value))
         if hasattr(value, "tolist"):
-            value = value.tolist()
+            value = plain_list(value)
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise self.fail(f"a table is rows, columns, a CSV text, a path or a frame, not {type(value).__name__}")
         if not value:
@@ -172,30 +171,30 @@ class TableReader:
             raise self.fail(f"the table has more than {self.max_cells:,} cells")
 
     def _sequence(self, value: Any, what: str) -> Sequence[Any]:
-        if hasattr(value, "tolist"):
-            value = value.tolist()
+        if hasattr(value, "isna") and hasattr(value, "dtype"):
+            value = column_values(value)
+        elif hasattr(value, "tolist"):
+            value = plain_list(value)
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise self.fail(f"{what} of the table is a list of cells, not {type(value).__name__}")
         return value
 
     def _cell(self, value: Any, where: str) -> str:
-        if value is None:
+        if isinstance(value, str):
+            if "\0" in value:
+                raise self.fail(f"{where} of the table holds a NUL character, which no text has")
+            return spell(value)
+        value = plain(value)
+        if is_missing(value) or (isinstance(value, float) and math.isinf(value)):
             return ""
-        if hasattr(value, "item") and not isinstance(value, str):
-            value = value.item()
-        match value:
-            case str():
-                if "\0" in value:
-                    raise self.fail(f"{where} of the table holds a NUL character, which no text has")
-                return spell(value)
-            case bool():
-                return "true" if value else "false"
-            case int() | float():
-                return spell(value) if not isinstance(value, float) or math.isfinite(value) else ""
-            case datetime.date() | datetime.time() | datetime.timedelta():
-                return "" if str(value) == "NaT" else spell(str(value))
-        if type(value).__name__ in ("NAType", "Decimal", "UUID"):
-            return "" if type(value).__name__ == "NAType" else str(value)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        try:
+            text = spell_number(value)
+        except ValueError as error:
+            raise self.fail(f"{where} of the table: {error}") from error
+        if text is not None:
+            return spell(text)
         raise self.fail(f"{where} of the table holds {type(value).__name__}; a cell is a text or a number")
 
     # Texts and files
@@ -225,19 +224,19 @@ class TableReader:
             raise self.fail(f"cannot read `{source!r}`: {error}") from error
         suffix = source.suffix.lower() if isinstance(source, Path) else ""
         what = f"`{source}`" if isinstance(source, Path) else "the table"
-        if b"\0" in data:
+        if b"\0" in data and encoding_of(data[:4]) not in ("utf-16", "utf-32"):
             raise self.fail(f"{what} holds NUL bytes: neither a text nor a SQLite database")
         try:
-            text = data.decode("utf-8-sig")
+            text = decode_text(data)
         except UnicodeDecodeError as error:
             raise self.fail(f"{what} is neither a text in UTF-8 nor a SQLite database") from error
         if not text.strip():
             raise self.fail(f"{what} holds blanks alone")
         if suffix == ".jsonl":
-            return self._json("[" + ",".join(line for line in text.splitlines() if line.strip()) + "]")
+            return self._json("[" + ",".join(line for line in split_lines(text) if line.strip()) + "]")
         if suffix in ("", ".json", ".txt") and (table := self._inline(text)) is not None:
             return table
-        return self._delimited(text, {".csv": None, ".tsv": "\t"}.get(suffix))
+        return self._delimited(text, usual="," if suffix == ".csv" else "\t")
 
     def _json(self, text: str) -> Table:
         try:
@@ -247,40 +246,30 @@ class TableReader:
             raise self.fail(f"a table that starts with `{text.strip()[:1]}` is JSON, and this is not: {reason}") from error
         return self._object(value)
 
-    def _delimited(self, text: str, delimiter: str | None = None) -> Table:
+    def _delimited(self, text: str, usual: str = "\t") -> Table:
         if "\0" in text:
             raise self.fail("the table holds a NUL character, which no text has")
-        first = text.lstrip("\r\n").split("\n", 1)[0]
-        if delimiter is None:
-            delimiter = "\t" if "\t" in first else ";" if first.count(";") > first.count(",") else ","
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        delimiter = recognise(text, usual)
+        first = 1
+
+        def lines() -> Iterator[str]:
+            nonlocal first
+            for record, _, number in records(text, delimiter):
+                first = number
+                yield record
+
         try:
-            return self._listed(row for row in reader if row)
+            return self._listed(row for row in cells(lines(), delimiter) if row)
         except csv.Error as error:
-            raise self.fail(f"line {reader.line_num} of the table cannot be read: {error}") from error
+            raise self.fail(f"line {first} of the table cannot be read: {error}") from error
 
 
 def _frame_rows(frame: Any) -> Iterable[tuple[Any, ...]]:
-    """A frame's rows. Whole numbers that became floats because some are missing, as pandas makes them, are whole again."""
-    rows: Iterable[tuple[Any, ...]] = frame.itertuples(index=False, name=None)
+    """A frame's rows, those of pandas with numbers as :func:`column_values` gives them."""
     if not hasattr(frame, "iloc"):
+        rows: Iterable[tuple[Any, ...]] = frame.itertuples(index=False, name=None)
         return rows
-    whole = [_is_whole(frame.iloc[:, place]) for place in range(len(frame.columns))]
-    if not any(whole):
-        return rows
-    return (
-        tuple(int(cell) if is_whole and not math.isnan(cell) else cell for cell, is_whole in zip(row, whole, strict=True))
-        for row in rows
-    )
-
-
-def _is_whole(series: Any) -> bool:
-    """Whether a column of floats has missing values and whole ones alone, none too large to be exact."""
-    if not isinstance(series.dtype, np.dtype) or series.dtype.kind != "f":
-        return False
-    numbers = np.asarray(series, np.float64)
-    there = numbers[~np.isnan(numbers)]
-    return len(there) < len(numbers) and bool(((np.abs(there) < 2**53) & (np.trunc(there) == there)).all())
+    return zip(*(column_values(frame.iloc[:, place]) for place in range(len(frame.columns))), strict=True)
 
 
 def holds_table(text: str) -> bool:

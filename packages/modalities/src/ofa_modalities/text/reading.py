@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 import string
 
-import numpy as np
-
 from ofa_modalities.processor import SampleError
+from ofa_modalities.text.numbers import is_missing, spell_number
 from ofa_modalities.vocabulary import MASK_TEXT
 
 _PUNCTUATION = re.compile(f"({re.escape(MASK_TEXT)})|[{re.escape(string.punctuation)}]+")
@@ -16,18 +14,25 @@ _BLANKS = re.compile(r"\s+")
 
 
 def read_text(value: object, column: str) -> str:
-    """The stripped text of a str or a number. Raises SampleError for anything else, for blanks and for NaN."""
-    if not isinstance(value, str):
-        if isinstance(value, np.generic):
-            value = value.item()
-        if value is None or (isinstance(value, float) and math.isnan(value)):
-            raise SampleError(column, "the text is missing")
-        if not isinstance(value, str | int | float):
-            raise SampleError(column, f"a text is a str or a number, not {type(value).__name__}")
-        value = str(value)
-    text = value.strip()
+    """The stripped text of a str, a number, a date or a time, spelled as :mod:`ofa_modalities.text.numbers` says.
+
+    Raises SampleError for anything else, for blanks and for what is missing (None, NaN).
+    """
+    text = (value if isinstance(value, str) else _spelled(value, column)).strip()
     if not text:
         raise SampleError(column, "the text is empty")
+    return text
+
+
+def _spelled(value: object, column: str) -> str:
+    if is_missing(value):
+        raise SampleError(column, "the text is missing")
+    try:
+        text = spell_number(value)
+    except ValueError as error:
+        raise SampleError(column, f"the number cannot be spelled: {error}") from error
+    if text is None:
+        raise SampleError(column, f"a text is a str or a number, not {type(value).__name__}")
     return text
 
 

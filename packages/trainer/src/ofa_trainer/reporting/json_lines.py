@@ -6,6 +6,8 @@ import json
 import os
 from pathlib import Path
 
+from ofa_modalities.lines import read_text_file, split_lines
+
 from ofa_trainer.reporting.events import Event
 
 
@@ -32,7 +34,7 @@ class JsonLinesReporter:
 
 def _until(path: Path, step: int) -> str:
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in split_lines(read_text_file(path)):
         try:
             event = json.loads(line)
         except ValueError:
