@@ -254,16 +254,22 @@ def _open(report: CheckReport, path: tuple[str, ...], split: str, value: object,
 def _check_columns(
     report: CheckReport, path: tuple[str, ...], split: str, plan: TaskPlan, task: TaskFilePlan, source: Source
 ) -> None:
-    """The columns of the instruction are those of the first row."""
-    first = report.attempt((*path, split), lambda: source.read(0, 0))
-    if first is None:
-        return
-    for column in dict.fromkeys(slot.column for instruction in plan.instructions for slot in instruction.slots):
-        stored = task.columns.get(column, column)
-        if stored not in first:
-            hint = f"map it: columns: {{{column}: …}}" if column not in task.columns else "see `columns`"
-            message = f"the data has no column `{stored}`{nearest(stored, first)}\nthere are: {' '.join(first)}; {hint}"
-            report.add((*path, split), message)
+    """Whether some row has each column of the instruction."""
+    from ofa_trainer.sources.choosing import unseen_columns
+
+    stored = {task.columns.get(column, column): column for column in _columns(plan)}
+    missing, seen = unseen_columns(source, stored)
+    if not seen:
+        report.attempt((*path, split), lambda: source.read(0, 0))
+    for name in missing:
+        column = stored[name]
+        hint = f"map it: columns: {{{column}: …}}" if column not in task.columns else "see `columns`"
+        message = f"the data has no column `{name}`{nearest(name, seen)}\nthere are: {' '.join(seen)}; {hint}"
+        report.add((*path, split), message)
+
+
+def _columns(plan: TaskPlan) -> list[str]:
+    return list(dict.fromkeys(slot.column for instruction in plan.instructions for slot in instruction.slots))
 
 
 def _check_names(report: CheckReport, path: tuple[str, ...], plan: TaskPlan, task: TaskFilePlan) -> None:

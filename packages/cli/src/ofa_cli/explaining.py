@@ -12,6 +12,7 @@ from ofa_modalities.segment import EncodedSegment, Example
 from ofa_trainer.mixture import Draw
 from ofa_trainer.preparing import Prepared
 from ofa_trainer.row_transforms.applying import row_changes
+from ofa_trainer.sources.choosing import spread_indices
 from ofa_trainer.workers import BadRow, RowReader
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class SeenRow:
 
 
 def explain_rows(prepared: Prepared, count: int, *, seed: int = 0) -> Iterator[SeenRow]:
-    """The first ``count`` training rows of each task, as the first epoch will encode them."""
+    """``count`` training rows of each task, spread over all, as the first epoch will encode them."""
     sources = tuple(task.source("train") for task in prepared.tasks)
     assert all(source is not None for source in sources)
     reader = RowReader(
@@ -89,7 +90,7 @@ def explain_rows(prepared: Prepared, count: int, *, seed: int = 0) -> Iterator[S
     )
     for number, (task, source) in enumerate(zip(prepared.tasks, sources, strict=True)):
         assert source is not None
-        for index in range(min(count, len(source))):
+        for index in spread_indices(len(source), count, seed):
             result = reader(Draw(task=number, epoch=0, index=index))
             if isinstance(result, BadRow):
                 yield SeenRow(task=task.name, address=source.address(index), error=str(result))

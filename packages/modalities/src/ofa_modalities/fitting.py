@@ -34,20 +34,31 @@ def collect_texts(
     """
     for task in tasks:
         yield from _fixed_texts(task)
-        readers = []
-        for slot in _slots(task):
-            options = catalog.validate(slot.processor, "ofa.processors")
-            implementation = catalog.processor(slot.processor.name).spec.load()
-            readers.append((slot, options, implementation))
+        for slot, options, implementation in _readers(task, catalog):
             for candidate in slot_candidates(task.name, slot, closed_sets or {}) or ():
                 yield from implementation.corpus(slot, options, candidate)
-        for row in rows.get(task.name, ()):
-            for slot, options, implementation in readers:
-                for value in _values(row.get(slot.column)):
-                    try:
-                        yield from implementation.corpus(slot, options, value)
-                    except SampleError:
-                        continue
+        for texts in texts_of_rows(task, catalog, rows.get(task.name, ())):
+            yield from texts
+
+
+def texts_of_rows(task: TaskPlan, catalog: Catalog, rows: Iterable[Mapping[str, object]]) -> Iterator[list[str]]:
+    """The texts of each row, of all slots; values that cannot be read are passed over."""
+    readers = list(_readers(task, catalog))
+    for row in rows:
+        texts: list[str] = []
+        for slot, options, implementation in readers:
+            for value in _values(row.get(slot.column)):
+                try:
+                    texts.extend(implementation.corpus(slot, options, value))
+                except SampleError:
+                    continue
+        yield texts
+
+
+def _readers(task: TaskPlan, catalog: Catalog) -> Iterator[tuple[SlotPlan, Options, type[Processor]]]:
+    """The slots of a task, each with the options and the class of its processor."""
+    for slot in _slots(task):
+        yield slot, catalog.validate(slot.processor, "ofa.processors"), catalog.processor(slot.processor.name).spec.load()
 
 
 def fit_vocabulary(

@@ -29,6 +29,7 @@ from ofa_trainer.mixture import row_rng
 from ofa_trainer.plans import EvaluatePlan, NamedOptions
 from ofa_trainer.reporting.events import Figure
 from ofa_trainer.source import Source
+from ofa_trainer.sources.choosing import spread_indices
 from ofa_trainer.sources.common import DataError
 from ofa_trainer.task import Task, split_named
 from ofa_trainer.workers import BadRow
@@ -105,9 +106,9 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
     judged: dict[str, list[Judged]] = {slot.column: [] for slot in slots}
     candidates = {slot.column: _candidates(resolved, slot) for slot in slots}
     bad: list[BadRow] = []
-    total = len(source) if plan.rows is None else min(plan.rows, len(source))
-    for start in range(0, total, plan.batch_rows):
-        indices = range(start, min(total, start + plan.batch_rows))
+    chosen = spread_indices(len(source), len(source) if plan.rows is None else plan.rows, plan.seed)
+    for start in range(0, len(chosen), plan.batch_rows):
+        indices = chosen[start : start + plan.batch_rows]
         rows, examples, references = _encode(session, task, source, indices, plan, bad, set().union(*reads.values()))
         root: Path | None = getattr(source, "root", None)
         outputs = session.answer(resolved, examples, generation=plan.generation, rows=rows, root=root)
@@ -131,7 +132,7 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
         if judged[column]
     }
     return TaskEvaluation(
-        rows=total - len(bad),
+        rows=len(chosen) - len(bad),
         bad=tuple(bad),
         metrics=results,
         judged={column: tuple(found) for column, found in judged.items()},
@@ -153,7 +154,7 @@ def _encode(
     session: Session,
     task: Task,
     source: Source,
-    indices: range,
+    indices: Sequence[int],
     plan: EvaluatePlan,
     bad: list[BadRow],
     needed: Collection[str],

@@ -70,13 +70,13 @@ class TrainerOptions(Plan):
     """Folder with a ``tokenizer.json``; None: one is trained on the run's own texts."""
     tokenizer_size: int = Field(default=4000, ge=300)
     fit_rows: int = Field(default=20_000, ge=1)
-    """Training rows of each task that tokenizer, closed sets and what processors fit are read from."""
+    """Training rows of each task, spread over all, that tokenizer, closed sets and what processors fit are read from."""
     hosts: tuple[str, ...] = ()
     """Names of hosts that URLs in the rows may be fetched from; without any, a URL is a bad row."""
     validate_every: int = Field(default=0, ge=0)
     """Steps between validations; 0: at the end only."""
     valid_rows: int = Field(default=200, ge=1)
-    """Validation rows of each task."""
+    """Validation rows of each task, spread over all that there are."""
     valid_metrics: bool = True
     """Answer the validation rows as well and judge the answers."""
     save_every: int = Field(default=0, ge=0)
@@ -204,7 +204,7 @@ class EvaluatePlan(Plan):
     schema_version: Literal[1] = 1
     split: Literal["train", "valid", "test"] = "test"
     rows: int | None = Field(default=None, ge=1)
-    """Rows of each task; None: all."""
+    """Rows of each task, spread over all that there are; None: all."""
     batch_rows: int = Field(default=32, ge=1)
     level: float = Field(default=0.95, gt=0, lt=1)
     resamples: int = Field(default=2000, ge=1)

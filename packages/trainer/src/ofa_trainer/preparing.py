@@ -17,8 +17,7 @@ from typing import cast
 from ofa_instruction import Catalog, ContrastPlan, NodePlan, OFAWarning, RepeatPlan, SlotPlan, TaskPlan
 from ofa_modalities.closed_set import check_candidates, closed_set_plan, collect_candidates
 from ofa_modalities.encoder import TaskEncoder
-from ofa_modalities.fitting import ColumnValues, collect_texts, fit_assets, fit_vocabulary
-from ofa_modalities.processor import SampleError
+from ofa_modalities.fitting import ColumnValues, collect_texts, fit_assets, fit_vocabulary, texts_of_rows
 from ofa_modalities.program import Assets
 from ofa_modalities.tokenizer import TextTokenizer, load_tokenizer, train_tokenizer
 from ofa_modalities.vocabulary import Vocabulary
@@ -29,9 +28,10 @@ from ofa_trainer.mixture import Mixture
 from ofa_trainer.plans import TrainerOptions
 from ofa_trainer.row_transforms.columns import reach_of
 from ofa_trainer.source import Source
+from ofa_trainer.sources.choosing import spread_rows, spread_texts, unseen_columns
 from ofa_trainer.sources.common import DataError
 from ofa_trainer.sources.views import column_of
-from ofa_trainer.task import Task, check_metric
+from ofa_trainer.task import DataSplit, Task, check_metric
 from ofa_trainer.train_plan import DataPlan, TaskRunPlan, TrainPlan
 
 logger = logging.getLogger(__name__)
@@ -84,8 +84,9 @@ def prepare(
             reach_of(transform, plan)
     for task, plan in zip(tasks, plans, strict=True):
         check_columns(task, plan)
+        check_columns(task, plan, "valid")
     sets = {
-        task.name: dict((closed_sets or {}).get(task.name) or _closed_sets(task, plan, options.fit_rows))
+        task.name: dict((closed_sets or {}).get(task.name) or _closed_sets(task, plan, options.fit_rows, options.seed))
         for task, plan in zip(tasks, plans, strict=True)
     }
     plans = tuple(
@@ -99,7 +100,7 @@ def prepare(
     fitted = fit_assets(
         plans,
         catalog,
-        _column_values(tasks, options.fit_rows),
+        _column_values(tasks, options.fit_rows, options.seed),
         known=assets,
         seed=options.seed,
         hosts=frozenset(options.hosts),
@@ -224,41 +225,24 @@ def slots_of(plan: TaskPlan) -> Iterator[SlotPlan]:
     return chain.from_iterable(instruction.slots for instruction in plan.instructions)
 
 
-def check_columns(task: Task, plan: TaskPlan, split: str = "train") -> None:
-    """Compare the columns of the first readable row with the instruction. Raises DataError, naming the nearest column."""
-    source = task.source(split)  # type: ignore[arg-type]
-    row = None if source is None else next(iter(_rows(source, 1)), None)
-    if row is None or (split == "train" and task.transform is not None):
+def check_columns(task: Task, plan: TaskPlan, split: DataSplit = "train") -> None:
+    """Compare the columns of the rows with the instruction. Raises DataError, naming the nearest, for one that no row has."""
+    source = task.source(split)
+    if source is None or (split == "train" and task.transform is not None):
         return
-    for column in dict.fromkeys(slot.column for slot in slots_of(plan)):
-        if column not in row:
-            assert source is not None
-            near = difflib.get_close_matches(column, [str(name) for name in row], n=1)
-            hint = f"; did you mean `{near[0]}`?" if near else "."
-            raise DataError(
-                f"task `{task.name}`: the instruction reads the column `{column}`, and {source.address(0)} has none; "
-                f"its columns: {' '.join(map(str, row))}{hint} Other names can be given with `columns`."
-            )
+    wanted = dict.fromkeys(slot.column for slot in slots_of(plan))
+    missing, seen = unseen_columns(source, wanted)
+    for column in missing:
+        stored = task.columns.get(column, column)
+        near = difflib.get_close_matches(stored, seen, n=1)
+        hint = f"; did you mean `{near[0]}`?" if near else "."
+        raise DataError(
+            f"task `{task.name}`, {split}: the instruction reads the column `{stored}`, and no row has one, from "
+            f"{source.address(0)} on; the columns: {' '.join(seen)}{hint} Other names can be given with `columns`."
+        )
 
 
-def _rows(source: Source, most: int) -> Iterator[Mapping[str, object]]:
-    """Up to ``most`` readable rows, evenly spread over the source."""
-    total = len(source)
-    step = max(1, total // most) if most > 1 else 1
-    tried = range(0, total, step) if most > 1 else range(min(total, 20))
-    given = 0
-    for index in tried:
-        if given == most:
-            return
-        try:
-            row = source.read(index, 0)
-        except SampleError:
-            continue  # encoding reports it
-        given += 1
-        yield row
-
-
-def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int) -> dict[str, tuple[str, ...]]:
+def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int, seed: int) -> dict[str, tuple[str, ...]]:
     """Candidates by set name: the task's own, else the distinct values of the slot's column in training."""
     found: dict[str, tuple[str, ...]] = {}
     wanted = {slot.closed_set: slot.column for slot in slots_of(plan) if slot.closed_set is not None}
@@ -266,7 +250,7 @@ def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int) -> dict[str, tuple[s
         if name in task.closed_sets:
             found[name] = check_candidates(task.closed_sets[name], name)
             continue
-        values = _column(task, column, fit_rows)
+        values = _column(task, column, fit_rows, seed)
         found[name] = collect_candidates(_flat(values))
         if not found[name]:
             raise DataError(f"task `{task.name}`: the column `{column}` holds no text to make the closed set `{name}` of")
@@ -286,7 +270,7 @@ def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int) -> dict[str, tuple[s
     return found
 
 
-def _column(task: Task, column: str, fit_rows: int) -> Iterable[object]:
+def _column(task: Task, column: str, fit_rows: int, seed: int) -> Iterable[object]:
     source = training_rows(task)
     whole = None if task.transform is not None else column_of(source, column)
     if whole is not None:
@@ -299,7 +283,7 @@ def _column(task: Task, column: str, fit_rows: int) -> Iterable[object]:
             fit_rows,
             len(source),
         )
-    return (row.get(column) for row in _rows(source, fit_rows))
+    return (row.get(column) for row in spread_rows(source, fit_rows, seed))
 
 
 def _flat(values: Iterable[object]) -> Iterator[object]:
@@ -310,14 +294,14 @@ def _flat(values: Iterable[object]) -> Iterator[object]:
             yield value
 
 
-def _column_values(tasks: Sequence[Task], fit_rows: int) -> ColumnValues:
+def _column_values(tasks: Sequence[Task], fit_rows: int, seed: int) -> ColumnValues:
     """The raw values of a task's column in up to ``fit_rows`` training rows."""
     by_name = {task.name: task for task in tasks}
 
     def values(task: str, column: str) -> Iterator[tuple[object, Path | None]]:
         source = training_rows(by_name[task])
         root: Path | None = getattr(source, "root", None)
-        return ((row[column], root) for row in _rows(source, fit_rows) if row.get(column) is not None)
+        return ((row[column], root) for row in spread_rows(source, fit_rows, seed) if row.get(column) is not None)
 
     return values
 
@@ -327,9 +311,16 @@ def _tokenizer(
 ) -> TextTokenizer:
     if options.tokenizer is not None:
         return load_tokenizer(options.tokenizer)
-    rows = {task.name: _rows(training_rows(task), options.fit_rows) for task in tasks}
-    texts = [list(_limited(collect_texts([plan], catalog, rows, sets), MAX_FIT_CHARACTERS // len(plans))) for plan in plans]
+    most = MAX_FIT_CHARACTERS // len(plans)
+    texts = [_texts(task, plan, catalog, sets, options, most) for task, plan in zip(tasks, plans, strict=True)]
     return train_tokenizer(balanced(texts), options.tokenizer_size)
+
+
+def _texts(task: Task, plan: TaskPlan, catalog: Catalog, sets: ClosedSets, options: TrainerOptions, most: int) -> list[str]:
+    """What the tokenizer learns of a task: its fixed texts, and about ``most`` characters of its rows."""
+    rows = spread_rows(training_rows(task), options.fit_rows, options.seed)
+    fixed = list(collect_texts([plan], catalog, {}, sets))
+    return fixed + spread_texts(texts_of_rows(plan, catalog, rows), most, options.seed)
 
 
 def balanced(texts: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -344,15 +335,6 @@ def balanced(texts: Sequence[Sequence[str]]) -> Iterator[str]:
     for task, length in zip(texts, lengths, strict=True):
         for _ in range(min(MAX_REPEATS, max(lengths) // max(length, 1)) if length else 0):
             yield from task
-
-
-def _limited(texts: Iterable[str], most: int) -> Iterator[str]:
-    seen = 0
-    for text in texts:
-        seen += len(text)
-        if seen > most:
-            return
-        yield text
 
 
 def _train_plan(

@@ -35,6 +35,7 @@ from ofa_trainer.reporting.events import Figure, Fitting, Reporter, Reporters
 from ofa_trainer.reporting.json_lines import JsonLinesReporter
 from ofa_trainer.row_transforms.applying import row_changes
 from ofa_trainer.run import Run, reproducible
+from ofa_trainer.sources.choosing import spread_indices
 from ofa_trainer.step import StepLoss
 from ofa_trainer.stream import RowStream
 from ofa_trainer.task import DataSplit, Task
@@ -291,7 +292,7 @@ def validation_batches(prepared: Prepared, options: TrainerOptions) -> list[Pack
         sources = tuple(source for _ in names)
         none = (None,) * len(names)
         reader = RowReader(prepared.encoder, names, sources, none, "valid", options.seed)
-        for index in range(min(len(source), options.valid_rows)):
+        for index in spread_indices(len(source), options.valid_rows, EvaluatePlan().seed):
             result = reader(Draw(number, 0, index))
             if isinstance(result, BadRow):
                 logger.warning("validation row skipped: %s", result)

@@ -27,7 +27,7 @@ def evaluate(
     checkpoint: CheckpointArgument,
     run_file: RunFileArgument,
     split: Annotated[Split, typer.Option(help="Which rows to judge.")] = Split.TEST,
-    rows: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many rows of each task.")] = None,
+    rows: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many rows of a task, spread over all.")] = None,
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:

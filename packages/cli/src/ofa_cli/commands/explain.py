@@ -19,7 +19,7 @@ def explain(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the model will see of the first rows: segments, tokens, labels and lengths.
+    """Show what the model will see of some rows, spread over all: segments, tokens, labels and lengths.
 
     The tokenizer and the closed sets are made as training would make them.
 

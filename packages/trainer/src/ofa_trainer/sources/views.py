@@ -9,7 +9,6 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from ofa_modalities.processor import SampleError
 
 from ofa_trainer.source import Source
 
@@ -19,7 +18,10 @@ MIN_ROWS_TO_SPLIT = 20
 
 
 class Renamed:
-    """The same rows under the column names of an instruction: ``columns`` maps those to names in the data."""
+    """The same rows under the column names of an instruction: ``columns`` maps those to names in the data.
+
+    A row that lacks a column lacks it under either name.
+    """
 
     def __init__(self, source: Source, columns: Mapping[str, str]) -> None:
         self.source, self.columns = source, dict(columns)
@@ -38,11 +40,9 @@ class Renamed:
 
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
         """One row."""
-        row = dict(self.source.read(index, epoch))
-        for name, stored in self.columns.items():
-            if stored not in row:
-                raise SampleError(name, f"the data has no column `{stored}`; there are: {' '.join(row)}", self.address(index))
-        return row | {name: row[stored] for name, stored in self.columns.items()}
+        row = self.source.read(index, epoch)
+        kept = {name: value for name, value in row.items() if name not in self.columns}
+        return kept | {name: row[stored] for name, stored in self.columns.items() if stored in row}
 
 
 class Picked:
