@@ -42,18 +42,18 @@ def test_zero_bytes_of_a_file(tmp_path) -> None:
 
 
 def test_wrong_magic(tmp_path) -> None:
-    fails(b"GIF89a" + bytes(200), "not readable audio")
-    fails(bytes(1000), "not readable audio")
+    fails(b"GIF89a" + bytes(200), "not a readable sound")
+    fails(bytes(1000), "not a readable sound")
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\n/etc/hostname\n#EXT-X-ENDLIST\n")
-    fails(tmp_path / "list.m3u8", "not readable audio")
+    fails(tmp_path / "list.m3u8", "not a readable sound")
     (tmp_path / "list.wav").write_text("ffconcat version 1.0\nfile /etc/hostname\n")
-    fails(tmp_path / "list.wav", "not readable audio")
+    fails(tmp_path / "list.wav", "not a readable sound")
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3", "AIFF", "AU"])
 def test_truncated(waveform, sound, form) -> None:
     content = sound(waveform, 8000, form)
-    fails(content[: len(content) // 2], "truncated|not readable audio")
+    fails(content[: len(content) // 2], "truncated|not a readable sound")
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.97])
@@ -66,7 +66,7 @@ def test_truncated_ogg(waveform, sound, tmp_path, share) -> None:
 
 def test_truncated_m4a(waveform, sound_by_av) -> None:
     content = sound_by_av(waveform, 8000, "ipod", "aac")
-    fails(content[: len(content) // 2], "truncated|not readable audio")
+    fails(content[: len(content) // 2], "truncated|not a readable sound")
 
 
 def test_a_wav_whose_length_is_not_known_yet_is_read(waveform) -> None:
@@ -94,17 +94,17 @@ def test_a_header_that_promises_what_is_not_there() -> None:
 
 
 def test_no_channels() -> None:
-    fails(wav_header(channels=0, data=100) + bytes(100), "not readable audio|channels")
+    fails(wav_header(channels=0, data=100) + bytes(100), "not a readable sound|channels")
     fails((np.zeros((0, 100), np.float32), 8000), "0 channels")
 
 
 @pytest.mark.parametrize("rate", [0, 7, 2_000_000_000])
 def test_rates_that_are_none(rate) -> None:
-    fails(wav_header(rate=rate, data=100) + bytes(100), "samples a second|not readable audio")
+    fails(wav_header(rate=rate, data=100) + bytes(100), "samples a second|not a readable sound")
 
 
 def test_no_samples(sound) -> None:
-    fails(wav_header(data=0), "no samples|not readable audio")
+    fails(wav_header(data=0), "no samples|not a readable sound")
     fails((np.zeros(0, np.float32), 8000), "no samples")
 
 

@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_modalities.processor import SampleError
+from ofa_modalities.reading import reason
 
 if TYPE_CHECKING:
+    import av.audio.stream
     import av.container
 
 Float32 = NDArray[np.float32]
@@ -37,9 +39,17 @@ _CUT = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", 
 """How libsndfile's log tells that the header promises more bytes of samples than there are."""
 _UNKNOWN_SIZE = 0x7FFF_0000
 """Sizes from here on are written by programs that do not know the size when they write the header."""
+_UNKNOWN_FRAMES = 1 << 62
+"""Frames from here on are what libsndfile says of a FLAC whose header does not tell (it was written to a pipe)."""
 
-_WARM_UP_S = 0.1
-"""A codec that starts in the middle gives its first frames late or wrong, so it is started a little before what is wanted."""
+_WARM_UP_S = 2.0
+"""A codec that starts in the middle gives its first frames late, silent or wrong, so it is started before what is wanted. The
+longest memory is that of MP3, whose frames use the bits of up to 511 bytes before them: 20 frames of 72 ms."""
+_WITH_MEMORY = ("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
+"""Codecs that need it with soundfile, and with every block, since it seeks to where it is after each; for others it starts early
+itself, or they begin anew with every frame."""
+_BARE = frozenset({"aac", "ac3", "amr", "dts", "eac3", "loas", "mp3"})
+"""Formats without a header, whose length av estimates by the rate of their first bits."""
 _OGG_PAGE = 65_307
 """The longest page of an Ogg file in bytes."""
 
@@ -69,7 +79,7 @@ class Span:
         if duration_s is None:
             return
         if self.start_s > 0 and self.start_s >= duration_s:
-            raise SampleError(self.column, f"the audio ends at {duration_s:.2f} s, before the start at {self.start_s:g} s")
+            raise self.ends_before(duration_s)
         length = min(duration_s, duration_s if self.stop_s is None else self.stop_s) - self.start_s
         if length > self.max_s + 1e-6:
             raise self.too_long(length)
@@ -78,6 +88,10 @@ class Span:
         """What is longer than allowed."""
         length = "longer" if length_s is None else f"{length_s:,.1f} s long, more"
         return SampleError(self.column, f"the audio is {length} than max_duration_s={self.max_s:g}")
+
+    def ends_before(self, duration_s: float) -> SampleError:
+        """What has nothing at the start."""
+        return SampleError(self.column, f"the audio ends at {duration_s:.2f} s, before the start at {self.start_s:g} s")
 
     def frames(self, rate_hz: int) -> tuple[int, int]:
         """First frame and the one after the last, at most one more than is allowed."""
@@ -95,13 +109,31 @@ def decode_audio(source: Path | bytes, span: Span, count: DecodeCount) -> tuple[
     _check_last_page(source, span.column)
     try:
         with _opened(source) as file, soundfile.SoundFile(file, closefd=False) as sound:
-            return _read_sound(sound, span, count)
-    except SampleError:
-        raise
+            if sound.frames or _says_it_is_empty(source):
+                return _read_sound(sound, span, count)
+            why = "its header says that it has no samples"
     except soundfile.LibsndfileError as error:
-        return _decode_with_av(source, span, count, str(error).rsplit(": ", 1)[-1])
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
-        raise SampleError(span.column, f"not readable audio: {error}") from error
+        why = str(error).rsplit(": ", 1)[-1]
+    except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, SampleError):
+            raise
+        why = reason(error)  # of headers with a kind of samples that soundfile has no name for
+    return _decode_with_av(source, span, count, why)
+
+
+def _says_it_is_empty(source: Path | bytes) -> bool:
+    """Whether a file of 0 samples has none: one written to a pipe has them behind a header that was never completed."""
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        if file.read(4) not in (b"RIFF", b"RF64"):
+            return True
+        place, size = 12, file.seek(0, io.SEEK_END)
+        while place + 8 <= size:
+            file.seek(place)
+            name, length = file.read(4), int.from_bytes(file.read(4), "little")
+            if not (name.isascii() and name.decode("ascii").isprintable()):
+                return False
+            place += 8 + length + length % 2
+        return place in (size, size + 1)
 
 
 def _check_last_page(source: Path | bytes, column: str) -> None:
@@ -135,26 +167,32 @@ def _opened(source: Path | bytes) -> Iterator[BinaryIO | int]:
 
 
 def _read_sound(sound: Any, span: Span, count: DecodeCount) -> tuple[Float32, int]:
-    rate, total = int(sound.samplerate), int(sound.frames)
+    rate = int(sound.samplerate)
+    total = int(sound.frames) if sound.frames < _UNKNOWN_FRAMES else None
     for promised, found in _CUT.findall(sound.extra_info):
         if int(found) < int(promised) < _UNKNOWN_SIZE:
             raise SampleError(span.column, f"the audio is truncated: {int(promised):,} bytes of samples are said, {found} there")
-    span.check(total / rate if rate > 0 else None, rate, int(sound.channels))
+    span.check(None if total is None or rate <= 0 else total / rate, rate, int(sound.channels))
     start, stop = span.frames(rate)
-    stop = min(stop, total)
-    if start:
-        sound.seek(start)
+    stop = stop if total is None else min(stop, total)
+    memory = int(_WARM_UP_S * rate) if sound.subtype in _WITH_MEMORY else 0
+    block = max(_BLOCK, 30 * memory)
     blocks: list[Float32] = []
-    at = start
+    at = start if sound.seekable() else 0
     while at < stop:
-        block = sound.read(min(_BLOCK, stop - at), dtype="float32", always_2d=True)
-        if not len(block):
+        early = min(at, memory)
+        if at and sound.seekable():
+            sound.seek(at - early)
+        found = sound.read(early + min(block, stop - at), dtype="float32", always_2d=True)
+        count.samples += len(found)
+        if len(found) <= early:
             break
-        count.samples += len(block)
-        at += len(block)
-        blocks.append(block.mean(1, dtype=np.float32))
-    if _is_cut(at - start, stop - start, rate):
-        raise SampleError(span.column, f"the audio is truncated: {stop - start:,} samples are said, {at - start:,} there")
+        blocks.append(found[early + max(0, start - at) :].mean(1, dtype=np.float32))
+        at += len(found) - early
+    if total is not None and _is_cut(at - start, stop - start, rate):
+        raise SampleError(span.column, f"the audio is truncated: {stop - start:,} samples are said, {max(0, at - start):,} there")
+    if start and at <= start:
+        raise span.ends_before(at / rate)
     return _joined(blocks), rate
 
 
@@ -168,7 +206,7 @@ def _joined(blocks: list[Float32]) -> Float32:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
-def _decode_with_av(source: Path | bytes, span: Span, count: DecodeCount, reason: str) -> tuple[Float32, int]:
+def _decode_with_av(source: Path | bytes, span: Span, count: DecodeCount, why: str) -> tuple[Float32, int]:
     av = _library("av")
     try:
         with (
@@ -176,13 +214,12 @@ def _decode_with_av(source: Path | bytes, span: Span, count: DecodeCount, reason
             av.open(file, metadata_errors="ignore", options={"format_whitelist": _FORMATS}) as container,
         ):
             samples, rate = _read_container(container, span, count)
-    except SampleError:
-        raise
-    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
-        text = getattr(error, "strerror", None) or str(error)
-        raise SampleError(span.column, f"not readable audio: {text} (soundfile: {reason})") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, SampleError):
+            raise
+        raise ValueError(f"{reason(error)} (soundfile: {why})") from error
     if not len(samples):
-        raise SampleError(span.column, f"not readable audio: nothing of it can be decoded (soundfile: {reason})")
+        raise ValueError(f"nothing of it can be decoded (soundfile: {why})")
     return samples, rate
 
 
@@ -193,35 +230,52 @@ def _read_container(container: av.container.InputContainer, span: Span, count: D
         raise SampleError(span.column, "the file has no audio stream")
     stream = container.streams.audio[0]
     rate, base = stream.sample_rate, stream.time_base
-    duration: float | None = None
-    if stream.duration is not None and base is not None:
-        duration = float(stream.duration * base)
-    elif container.duration is not None:
-        duration = container.duration / av.time_base
+    duration = _stated_duration(container, stream)
     span.check(duration, rate, stream.channels)
     start, stop = span.frames(rate)
-    if duration is not None:
-        stop = min(stop, round(duration * rate))
+    if duration is not None and "mp4" in container.format.name:
+        stop = min(stop, round(duration * rate))  # its edit list ends where the encoder's padding begins
     first = stream.start_time or 0
-    if start and base is not None:
-        early = max(0.0, start / rate - _WARM_UP_S)
-        container.seek(first + int(early / float(base)), stream=stream, backward=True)
+    early = start - int(_WARM_UP_S * rate)
+    # Where times are too coarse to say which sample is meant (matroska counts in ms), all samples from the first are counted.
+    at: int | None = None if early > 0 and base is not None and base * rate <= 1 else 0
+    if at is None and len(stream.index_entries):
+        container.seek(first + int(early / rate / base), stream=stream, backward=True)
     convert = av.AudioResampler(format="fltp")
     blocks: list[Float32] = []
-    at: int | None = None if start else 0
-    for frame in container.decode(stream):
-        count.samples += frame.samples
-        samples = np.concatenate([part.to_ndarray().mean(0, dtype=np.float32) for part in convert.resample(frame)])
-        if at is None:
-            at = 0 if frame.pts is None or base is None else round(float((frame.pts - first) * base) * rate)
-        blocks.append(samples[max(0, start - at) : max(0, stop - at)])
-        at += len(samples)
-        if at >= stop:
+    for packet in container.demux(stream):
+        if at is None and packet.pts is not None and (packet.pts - first) * base * rate < early:
+            continue
+        for frame in packet.decode():
+            if frame.sample_rate != rate:
+                raise SampleError(span.column, f"the audio goes from {rate} to {frame.sample_rate} samples a second")
+            if at is None:
+                at = early if frame.pts is None else round((frame.pts - first) * base * rate)
+            count.samples += frame.samples
+            if at + frame.samples > start:
+                samples = np.concatenate([part.to_ndarray().mean(0, dtype=np.float32) for part in convert.resample(frame)])
+                blocks.append(samples[max(0, start - at) : max(0, stop - at)])
+            at += frame.samples
+        if at is not None and at >= stop:
             break
-    found = max(0, (at or 0) - start)
-    if duration is not None and _is_cut(found, stop - start, rate):
-        raise SampleError(span.column, f"the audio is truncated: {stop - start:,} samples are said, {found:,} there")
+    reached = at or 0
+    if duration is not None and _is_cut(reached - start, min(stop, round(duration * rate)) - start, rate):
+        raise SampleError(span.column, f"the audio is truncated: {duration:.1f} s are said, {reached / rate:.1f} s there")
+    if start and reached <= start:
+        raise span.ends_before(reached / rate)
     return _joined(blocks), rate
+
+
+def _stated_duration(container: av.container.InputContainer, stream: av.audio.stream.AudioStream) -> float | None:
+    """Seconds of the sound as the file says it; None: it says nothing of the sound alone, or av has guessed."""
+    if container.format.name in _BARE:
+        return None
+    is_matroska = "matroska" in container.format.name  # which states no length of a stream; av's is a guess
+    if stream.duration is not None and stream.time_base is not None:
+        return None if is_matroska else float(stream.duration * stream.time_base)
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration / 1e6
+    return None
 
 
 def _library(name: str) -> Any:

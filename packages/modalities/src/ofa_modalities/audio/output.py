@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SOUNDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", "MPEG_LAYER_III")}
 _PICTURES = (".png",)
+_BLOCK = 1 << 16
 _COLOURS = ((0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))
 
 
@@ -123,5 +124,7 @@ class Audio:
         form, subtype = _SOUNDS[suffix]
         content = io.BytesIO()
         samples: NDArray[Any] = np.clip(self.waveform, -1, 1)
-        soundfile.write(content, samples, self.sample_rate_hz, format=form, subtype=subtype)
+        with soundfile.SoundFile(content, "w", self.sample_rate_hz, 1, format=form, subtype=subtype) as file:
+            for start in range(0, len(samples), _BLOCK):  # Vorbis puts all that it is given at once on the stack
+                file.write(samples[start : start + _BLOCK])
         return content.getvalue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from ofa_modalities.audio.decoding import DecodeCount, Float32, Span, decode_audio
 from ofa_modalities.media import media_source, read_object
 from ofa_modalities.processor import SampleError
+from ofa_modalities.reading import Reading, shown
 
 MAX_FILE_BYTES = 4 * 2**30
 """Files are not read whole, so they may be long recordings of which a part is wanted."""
@@ -55,15 +55,21 @@ def read_audio(
     count: told how many samples of a file are decoded.
     Raises SampleError for what cannot be read, has NaN, is empty, or shorter or longer than the limits.
     """
-    if value is None:
-        raise SampleError(column, "the audio is missing")
-    value = read_object(value, column, "audio", _MAX_OBJECT_BYTES)
-    found = _given_samples(value, column)
-    if found is not None:
-        samples, rate = found
-        Span(column=column, max_s=max_duration_s).check(len(samples) / max(rate, 1), rate, 1)
-    else:
-        samples, rate = _from_file(value, column, max_duration_s, root, hosts, count or DecodeCount())
+    with Reading(column, "sound"):
+        if value is None:
+            raise SampleError(column, "the audio is missing")
+        value = read_object(value, column, "audio", _MAX_OBJECT_BYTES)
+        found = _given_samples(value, column)
+        if found is not None:
+            samples, rate = found
+            Span(column=column, max_s=max_duration_s).check(len(samples) / max(rate, 1), rate, 1)
+        else:
+            samples, rate = _from_file(value, column, max_duration_s, root, hosts, count or DecodeCount())
+        _check_samples(samples, rate, column, min_duration_s, max_duration_s)
+        return resample(samples, rate, sample_rate)
+
+
+def _check_samples(samples: Float32, rate: int, column: str, min_s: float, max_s: float) -> None:
     if not len(samples):
         raise SampleError(column, "the audio has no samples")
     if not np.isfinite(samples).all():
@@ -72,11 +78,10 @@ def read_audio(
     if peak > _LOUDEST:
         raise SampleError(column, f"samples of audio lie in -1 .. 1; these go up to {peak:g}")
     duration = len(samples) / rate
-    if duration > max_duration_s + 1e-6:
-        raise Span(column=column, max_s=max_duration_s).too_long()
-    if duration < min_duration_s - 1e-6:
-        raise SampleError(column, f"the audio is {duration:.3f} s long, less than min_duration_s={min_duration_s:g}")
-    return resample(samples, rate, sample_rate)
+    if duration > max_s + 1e-6:
+        raise Span(column=column, max_s=max_s).too_long()
+    if duration < min_s - 1e-6:
+        raise SampleError(column, f"the audio is {duration:.3f} s long, less than min_duration_s={min_s:g}")
 
 
 def resample(samples: Float32, rate: int, wanted: int) -> Float32:
@@ -114,8 +119,8 @@ def _from_file(
 def _seconds(value: object, name: str, column: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value) or value < 0:
-        raise SampleError(column, f"`{name}` is a number of seconds, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < 1e9:
+        raise SampleError(column, f"`{name}` is a number of seconds, not {shown(value)}")
     return float(value)
 
 
@@ -164,10 +169,8 @@ def _stated_rate(value: Mapping[str, object], column: str) -> int:
 
 
 def _rate(value: object, column: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < float(value) < 2**31:
-        raise SampleError(column, f"the rate of samples is a whole number of Hz, not {value!r}")
-    if float(value) != int(value):
-        raise SampleError(column, f"the rate of samples is a whole number of Hz, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < 2**31 or value != int(value):
+        raise SampleError(column, f"the rate of samples is a whole number of Hz, not {shown(value)}")
     return int(value)
 
 
