@@ -132,3 +132,28 @@ def test_silence_and_nothing() -> None:
 def test_windows_are_not_to_be_written_to() -> None:
     with pytest.raises(ValueError, match="read-only"):
         hann(settings_of())[0] = 1
+
+
+@pytest.mark.parametrize(("num_mels", "window_ms", "rate"), [(80, 50, 16_000), (13, 25, 8_000), (256, 400, 96_000)])
+def test_bands_in_groups_are_the_product_with_all_filters(num_mels, window_ms, rate) -> None:
+    chosen = MelSettings.of(sample_rate=rate, num_mels=num_mels, hop_ms=10, window_ms=window_ms, min_hz=20, max_hz=rate / 2)
+    filters = mel_filters(chosen)
+    rng = np.random.default_rng(0)
+    magnitude = rng.random((37, len(filters)), np.float32)
+    np.testing.assert_allclose(mel_module._to_bands(magnitude, chosen), magnitude @ filters, rtol=1e-5)
+    bands = rng.random((37, num_mels), np.float32)
+    np.testing.assert_allclose(mel_module._from_bands(bands, chosen), bands @ filters.T, rtol=1e-5, atol=1e-7)
+
+
+def test_no_product_is_large_enough_for_threads(monkeypatch) -> None:
+    largest = 0
+
+    class Watched(np.ndarray):
+        def __matmul__(self, other):
+            nonlocal largest
+            largest = max(largest, self.size * other.shape[1])
+            return np.asarray(self) @ np.asarray(other)
+
+    left = np.ones((500, 513), np.float32).view(Watched)
+    mel_module._product(left, np.ones((513, 80), np.float32))
+    assert 0 < largest <= 1 << 18

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -229,7 +230,7 @@ def _read_container(container: av.container.InputContainer, span: Span, count: D
     if not container.streams.audio:
         raise SampleError(span.column, "the file has no audio stream")
     stream = container.streams.audio[0]
-    rate, base = stream.sample_rate, stream.time_base
+    rate, base = stream.sample_rate, stream.time_base or Fraction(1)
     duration = _stated_duration(container, stream)
     span.check(duration, rate, stream.channels)
     start, stop = span.frames(rate)
@@ -238,7 +239,7 @@ def _read_container(container: av.container.InputContainer, span: Span, count: D
     first = stream.start_time or 0
     early = start - int(_WARM_UP_S * rate)
     # Where times are too coarse to say which sample is meant (matroska counts in ms), all samples from the first are counted.
-    at: int | None = None if early > 0 and base is not None and base * rate <= 1 else 0
+    at: int | None = None if early > 0 and base * rate <= 1 else 0
     if at is None and len(stream.index_entries):
         container.seek(first + int(early / rate / base), stream=stream, backward=True)
     convert = av.AudioResampler(format="fltp")
