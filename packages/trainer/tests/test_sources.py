@@ -69,6 +69,38 @@ def test_tsv_and_a_given_delimiter(tmp_path: Path) -> None:
     assert read_all(open_source(plan, base=tmp_path)) == [{"a": "1", "b": "2"}]
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|", ","])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_delimiters_and_byte_order_marks_are_recognised(tmp_path: Path, delimiter: str, encoding: str, suffix: str) -> None:
+    text = f"größe{delimiter}b\n1.5{delimiter}x\n2.5{delimiter}東京\n"
+    source = open_source(write(tmp_path / f"my{suffix}", text, encoding))
+    assert read_all(source) == [{"größe": "1.5", "b": "x"}, {"größe": "2.5", "b": "東京"}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_json_lines_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    source = open_source(write(tmp_path / "my.jsonl", '{"a": "é"}\n\n{"a": "x\u2028y"}\n', encoding))
+    assert read_all(source) == [{"a": "é"}, {"a": "x\u2028y"}]
+    assert source.address(1) == "my.jsonl:line 3"
+    assert read_all(pickle.loads(pickle.dumps(source))) == read_all(source)
+
+
+@pytest.mark.parametrize("sign", "\u2028\u2029\x85\x0b\x0c\r")
+def test_rows_end_at_line_feeds_alone(tmp_path: Path, sign: str) -> None:
+    csv_source = open_source(write(tmp_path / "my.csv", f"a,b\nx{sign}y,1\n2,3\n"))
+    assert read_all(csv_source) == [{"a": f"x{sign}y", "b": "1"}, {"a": "2", "b": "3"}]
+    line = json.dumps({"a": f"x{sign}y"}, ensure_ascii=sign < " ")
+    assert read_all(open_source(write(tmp_path / "my.jsonl", f"{line}\n"))) == [{"a": f"x{sign}y"}]
+
+
+def test_a_given_delimiter_is_taken_as_it_is(tmp_path: Path) -> None:
+    write(tmp_path / "odd.csv", "a;b^c\n1;2^3\n")
+    for delimiter, row in (("^", {"a;b": "1;2", "c": "3"}), (";", {"a": "1", "b^c": "2^3"}), ("tab", {"a;b^c": "1;2^3"})):
+        plan = SourcePlan(path="odd.csv", options={"delimiter": delimiter})
+        assert read_all(open_source(plan, base=tmp_path)) == [row]
+
+
 def test_a_ragged_row_is_a_sample_error_with_its_address(tmp_path: Path) -> None:
     source = open_source(write(tmp_path / "my.csv", "a,b\n1,2\n\n3\n4,5,6\n"))
     assert source.read(0, 0) == {"a": "1", "b": "2"}
@@ -80,7 +112,7 @@ def test_a_ragged_row_is_a_sample_error_with_its_address(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "empty"), ("a,a\n1,2\n", "twice"), ("a,\n1,2\n", "has no name")],
+    [("", "empty"), ("a,a\n1,2\n", "twice"), (",\n1,2\n", "names no column"), ("a;A;a\n1;2;3\n", "twice")],
 )
 def test_bad_headers_are_data_errors(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):

@@ -4,6 +4,7 @@ sources/
   specs.py          csv, jsonl, parquet, starter (pydantic only)
   opening.py        whatever a user has → a source
   csv_file.py  jsonl_file.py  parquet_file.py  starter_pack.py
-  memory.py         lists of mappings, pandas frames, Hugging Face datasets
+  memory.py         lists of mappings, frames, Arrow tables, Hugging Face datasets
+  arrow_cells.py    cells of Arrow columns as raw values
   views.py          other column names, parts of the rows, the split into training and validation
 """

@@ -43,11 +43,13 @@ def file_digest(*paths: Path) -> str:
 
 
 def check_header(header: list[str], where: str) -> tuple[str, ...]:
-    """Column names, stripped. Raises DataError where one is empty or occurs twice."""
-    columns = tuple(name.strip() for name in header)
-    for number, name in enumerate(columns, 1):
-        if not name:
-            raise DataError(f"{where}: column {number} of the header has no name")
+    """Column names, stripped; one without a name is called as pandas calls it, ``Unnamed: 0`` where it is the first (as pandas
+    writes a frame's index). Raises DataError where one occurs twice, or none has a name.
+    """
+    columns = tuple(name.strip() or f"Unnamed: {number}" for number, name in enumerate(header))
+    if not any(map(str.strip, header)):
+        raise DataError(f"{where}: its first row names no column")
+    for name in columns:
         if columns.count(name) > 1:
             raise DataError(f"{where}: the header names the column `{name}` twice")
     return columns

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from array import array
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
+from ofa_modalities.lines import encoding_of, read_text_file
 from ofa_modalities.processor import SampleError
 
 from ofa_trainer.sources.common import DataError, find_file
@@ -22,7 +25,8 @@ class JsonlSource:
         digest = hashlib.sha256()
         starts, lines = array("q"), array("q")
         offset = 0
-        with path.open("rb") as file:
+        self._content = _as_utf8(path)
+        with self._open() as file:
             for number, line in enumerate(file, 1):
                 digest.update(line)
                 if line.strip(b"\xef\xbb\xbf \t\r\n"):
@@ -33,6 +37,9 @@ class JsonlSource:
             raise DataError(f"{path.name}: the file holds no rows")
         self._starts, self._lines = starts, lines
         self._digest = digest.hexdigest()
+
+    def _open(self) -> BinaryIO:
+        return self.path.open("rb") if self._content is None else io.BytesIO(self._content)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -47,7 +54,7 @@ class JsonlSource:
 
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
         """One row."""
-        with self.path.open("rb") as file:
+        with self._open() as file:
             file.seek(self._starts[index])
             line = file.readline()
         try:
@@ -57,6 +64,17 @@ class JsonlSource:
         if not isinstance(row, dict):
             raise SampleError("", f"expected a JSON object, found {type(row).__name__}", self.address(index))
         return row
+
+
+def _as_utf8(path: Path) -> bytes | None:
+    """The content of a file in UTF-16 or UTF-32, as its byte order mark says; None: it is read from the disk as it is."""
+    with path.open("rb") as file:
+        if encoding_of(file.read(4)) not in ("utf-16", "utf-32"):
+            return None
+    try:
+        return read_text_file(path).encode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path.name}: not the text that its byte order mark announces: {error}") from error
 
 
 def open_jsonl(options: JsonlOptions, base: Path) -> JsonlSource:

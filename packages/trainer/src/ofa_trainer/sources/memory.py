@@ -1,4 +1,4 @@
-"""Rows that the program already holds: lists of mappings, pandas frames, Hugging Face datasets."""
+"""Rows that the program already holds: lists of mappings, frames, Arrow tables, Hugging Face datasets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ofa_modalities.processor import SampleError
+from ofa_modalities.text.numbers import column_values, plain_list
+
+from ofa_trainer.sources.arrow_cells import ArrowCells
+from ofa_trainer.sources.common import DataError
 
 
 class RowsSource:
@@ -40,13 +45,48 @@ class RowsSource:
         return row
 
 
+class ArrowSource:
+    """An Arrow table, or a frame that hands itself over as one (polars); see :mod:`ofa_trainer.sources.arrow_cells`."""
+
+    root: Path | None = None
+
+    def __init__(self, table: Any, name: str = "table") -> None:
+        """Raises DataError where two columns have one name."""
+        self.table, self.name = table, name
+        self.columns = check_names(table.column_names)
+        self._cells = ArrowCells.of_schema(table.schema, table.column)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def address(self, index: int) -> str:
+        """``table:row 12``, counted from 1."""
+        return f"{self.name}:row {index + 1}"
+
+    def fingerprint(self) -> str:
+        """Digest of columns and count."""
+        return hashlib.sha256(repr((sorted(self.columns), len(self))).encode()).hexdigest()
+
+    def column(self, name: str) -> list[object]:
+        """All values of one column; None for those that cannot be read."""
+        return self._cells.column(self.table.column(name), name)
+
+    def read(self, index: int, epoch: int) -> Mapping[str, object]:
+        """One row."""
+        return self._cells.row(self.table, index, self.columns, self.address(index))
+
+
 class DatasetSource:
-    """A `datasets.Dataset`: rows are read from its Arrow table, pictures stay encoded until a processor opens them."""
+    """A `datasets.Dataset`: rows are those of its Arrow table whatever its format, or what its own transform makes."""
 
     root: Path | None = None
 
     def __init__(self, dataset: Any, name: str = "dataset") -> None:
-        self.dataset, self.name = _undecoded(dataset), name
+        self.name, self._names = name, tuple(dataset.column_names)
+        self._own = str(getattr(dataset, "_fingerprint", ""))
+        self._transformed = dataset.format["type"] == "custom"
+        self.dataset = dataset if self._transformed else dataset.with_format("arrow")
+        self._cells = ArrowCells(features=dataset.features.to_dict())
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -57,51 +97,41 @@ class DatasetSource:
 
     def fingerprint(self) -> str:
         """Digest of the dataset's columns and its own fingerprint, where it keeps one."""
-        own = getattr(self.dataset, "_fingerprint", "")
-        return hashlib.sha256(repr((sorted(self.dataset.column_names), len(self), own)).encode()).hexdigest()
+        return hashlib.sha256(repr((sorted(self._names), len(self), self._own)).encode()).hexdigest()
 
     def column(self, name: str) -> Sequence[object]:
         """All values of one column; class labels by their names, as in :meth:`read`."""
-        values = list(self.dataset[name])
-        feature = self.dataset.features.get(name)
-        return [_class_name(feature, value) for value in values] if _is(feature, "ClassLabel") else values
+        if self._transformed:
+            return [row.get(name) for row in (self.read(index, 0) for index in range(len(self)))]
+        return self._cells.column(self.dataset.select_columns([name])[:].column(name), name)
 
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
-        """One row; class labels by their names."""
-        row = dict(self.dataset[index])
-        for name, feature in self.dataset.features.items():
-            value = row[name]
-            if _is(feature, "ClassLabel"):
-                row[name] = _class_name(feature, value)
-            elif _is(feature, "Image") and isinstance(value, dict):
-                content, path = value.get("bytes"), value.get("path")
-                row[name] = content if content is not None or path is None else Path(path)
-        return row
-
-
-def _is(feature: object, kind: str) -> bool:
-    """Whether a column's feature is of a kind, told by name so that the library need not be imported."""
-    return type(feature).__name__ == kind
-
-
-def _class_name(feature: Any, value: object) -> object:
-    """The name of a class label; None where it has none (-1)."""
-    if not isinstance(value, int):
-        return value
-    return feature.int2str(value) if value >= 0 else None
-
-
-def _undecoded(dataset: Any) -> Any:
-    """The dataset with its pictures left as bytes, so that a broken one is a broken row and nothing more."""
-    from datasets import Image
-
-    for name, feature in dataset.features.items():
-        if isinstance(feature, Image):
-            dataset = dataset.cast_column(name, Image(decode=False))
-    return dataset
+        """One row; class labels by their names, media as bytes or paths. Raises SampleError for a cell that cannot be read."""
+        if self._transformed:
+            return dict(self.dataset[index])
+        return self._cells.row(self.dataset[index], 0, self._names, self.address(index))
 
 
 def rows_of_frame(frame: Any) -> list[Mapping[str, object]]:
-    """Rows of a pandas frame; missing values become None."""
-    frame = frame.astype(object).where(frame.notna(), None)
-    return [dict(row) for row in frame.to_dict(orient="records")]
+    """Rows of a pandas frame, its columns as :func:`ofa_modalities.text.numbers.column_values` reads them.
+
+    Raises DataError where two columns have one name.
+    """
+    names = check_names([" ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns])
+    columns = [map(_listed, column_values(frame.iloc[:, place])) for place in range(len(names))]
+    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+def _listed(value: object) -> object:
+    """A list that pandas keeps as an array is a list again; pictures and other arrays of several axes stay as they are."""
+    if isinstance(value, np.ndarray) and (value.ndim == 1 or value.dtype.kind == "O"):
+        return plain_list(value)
+    return value
+
+
+def check_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of columns. Raises DataError where one occurs twice."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"two columns are called `{twice}`")
+    return tuple(names)

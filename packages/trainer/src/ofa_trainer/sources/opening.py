@@ -37,6 +37,8 @@ def open_source(value: object, *, name: str = "rows", base: Path | None = None, 
         return RowsSource(rows_of_frame(value), name)
     if kind.startswith("datasets."):
         return _open_dataset(value, name)
+    if hasattr(value, "__arrow_c_stream__") and hasattr(value, "__len__"):
+        return _open_arrow(value, name)
     if isinstance(value, Source):
         return value
     if isinstance(value, Sequence):
@@ -71,6 +73,14 @@ def _source_of_path(path: Path, catalog: Catalog) -> str:
 
 def _suffixes(spec: Any) -> tuple[str, ...]:
     return cast("tuple[str, ...]", spec.suffixes)
+
+
+def _open_arrow(value: Any, name: str) -> Source:
+    import pyarrow
+
+    from ofa_trainer.sources.memory import ArrowSource
+
+    return ArrowSource(pyarrow.table(value), name)
 
 
 def _open_dataset(value: Any, name: str) -> Source:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ofa_modalities.processor import SampleError
 
+from ofa_trainer.sources.arrow_cells import ArrowCells
 from ofa_trainer.sources.common import DataError, file_digest, find_file
 from ofa_trainer.sources.specs import ParquetOptions
 
@@ -37,9 +38,13 @@ class ParquetSource:
         for name in columns or ():
             if name not in names:
                 raise DataError(f"{paths[0].name}: no column `{name}`; there are: {' '.join(names)}")
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise DataError(f"{paths[0].name}: two columns are called `{twice}`")
         self.columns = tuple(columns or names)
         self._first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self._digest = file_digest(*paths)
+        self._cells = ArrowCells.of_schema(self._file(0).schema_arrow, self._whole_column)
 
     def _file(self, number: int) -> Any:
         if number not in self._files:
@@ -69,10 +74,16 @@ class ParquetSource:
 
     def column(self, name: str) -> list[object]:
         """All values of one column; reads no other."""
-        values: list[object] = []
-        for number in range(len(self.paths)):
-            values.extend(self._file(number).read(columns=[name]).column(name).to_pylist())
-        return values
+        return self._cells.column(self._whole_column(name), name)
+
+    def _whole_column(self, name: str) -> Any:
+        import pyarrow
+
+        try:
+            parts = [self._file(number).read(columns=[name]).column(name) for number in range(len(self.paths))]
+        except (OSError, ValueError) as error:
+            raise DataError(f"the column `{name}` of {self.paths[0].name} cannot be read: {error}") from error
+        return pyarrow.chunked_array([chunk for part in parts for chunk in part.chunks], type=parts[0].type)
 
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
         """One row."""
@@ -88,8 +99,7 @@ class ParquetSource:
             if len(self._cache) > _GROUPS_IN_MEMORY:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(group)
-        position = index - int(self._first[group])
-        return {name: table.column(name)[position].as_py() for name in self.columns}
+        return self._cells.row(table, index - int(self._first[group]), self.columns, self.address(index))
 
 
 def _pyarrow_parquet() -> Any:

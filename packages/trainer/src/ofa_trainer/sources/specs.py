@@ -5,10 +5,10 @@ A source's implementation is a function ``(options, base) -> Source``; ``base`` 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from ofa_instruction.specs import Options, SourceSpec
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 
 class FileOptions(Options):
@@ -19,12 +19,24 @@ class FileOptions(Options):
     """Folder that media paths in the rows are relative to and must stay in; None: the file's own folder."""
 
 
+def _tab(value: Any) -> Any:
+    """A tab, which a command line or YAML cannot always say."""
+    return "\t" if value in ("\\t", "tab") else value
+
+
+Delimiter = Annotated[str, Field(min_length=1, max_length=1), BeforeValidator(_tab)]
+"""One character; also ``tab`` and ``\\t``, written out."""
+
+
 class CsvOptions(FileOptions):
     """Options of ``csv``."""
 
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    """None: a tab in files that end in ``.tsv``, else a comma."""
-    encoding: str = "utf-8-sig"
+    delimiter: Delimiter | None = None
+    """None: recognised among comma, semicolon, tab and bar."""
+    usual: Delimiter | None = None
+    """Which one where several fit, or none does; None: a tab in files that end in ``.tsv``, else a comma."""
+    encoding: str = "utf-8"
+    """A byte order mark says another by itself."""
 
 
 class JsonlOptions(FileOptions):
