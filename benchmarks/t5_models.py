@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from ofa_instruction import default_catalog
+from ofa_modalities.processor import Split
 from ofa_modalities.segment import EncodedSegment, Example
 from ofa_models import Session
 from ofa_models.checkpoint import Checkpoint
@@ -87,7 +88,7 @@ class Pair:
         """Rows of a task, encoded: for training with their targets, else to be answered."""
         rng = np.random.default_rng(0)
         encoder = self.prepared.encoder if with_targets else self.session.resolve(task).encoder
-        split = "train" if with_targets else "infer"
+        split: Split = "train" if with_targets else "infer"
         return [encoder.encode(task, row, split=split, rng=rng, with_targets=with_targets) for row in rows]
 
 

@@ -6,17 +6,21 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from ofa_models.generalist.incremental import LayerWeights
+from torch import Tensor
 
 
-def rows_run(model: Any) -> list[int]:
-    """How many tokens each call takes through the projections, the attention's output and the MLP of the last layer."""
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens each call takes through the MLP of each layer (behind its projections and attention)."""
     counts: list[int] = []
+    mlp = LayerWeights.mlp
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        counts.append(len(inputs[0]))
+    def note(self: LayerWeights, x: Tensor) -> Tensor:
+        counts.append(len(x))
+        return mlp(self, x)
 
-    model.decoder[-1].mlp.register_forward_hook(note)
+    monkeypatch.setattr(LayerWeights, "mlp", note)
     return counts
 
 
@@ -31,17 +35,17 @@ SCHEDULES = {
 @pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 @torch.no_grad()
-def test_lanes_that_get_no_tokens_are_not_run(build: Any, pack: Any, rows: Any, schedule: Any, step: int) -> None:
+def test_lanes_that_get_no_tokens_are_not_run(
+    build: Any, pack: Any, rows: Any, schedule: Any, step: int, counted: list[int]
+) -> None:
     """Four rows with three lanes each: whatever is asked of others, a lane's states are those of its row decoded at once."""
     model, batch = build(), pack(rows[:4])
-    counted = rows_run(model)
     memory = model.encode(batch)
     lengths = batch.target.lengths
     starts = lengths.cumsum(0) - lengths
     uncached = model.decode(batch, memory, torch.arange(batch.target.num_tokens))
     embedded = model.embed_ids(batch.target.streams[0].units)
     state = model.start(memory, copies=3, capacity=int(lengths.max()))
-    counted.clear()
     for lanes in schedule:
         counts = torch.zeros(12, dtype=torch.int64)
         for lane in lanes:
@@ -50,7 +54,9 @@ def test_lanes_that_get_no_tokens_are_not_run(build: Any, pack: Any, rows: Any, 
         index = index.clamp(max=len(embedded) - 1)
         before = state.lengths
         hidden = model.extend(state, embedded[index], batch.target.coordinates[index], counts)
-        assert counted.pop() == int((counts > 0).sum()) * step
+        num_asked = int((counts > 0).sum())
+        assert counted == ([num_asked * step] * len(model.decoder) if num_asked else [])
+        counted.clear()
         assert hidden.shape == (12, step, 64)
         assert hidden.isfinite().all()
         assert torch.equal(state.lengths, before + counts)
@@ -59,11 +65,10 @@ def test_lanes_that_get_no_tokens_are_not_run(build: Any, pack: Any, rows: Any, 
 
 
 @torch.no_grad()
-def test_a_row_that_has_its_answer_costs_nothing_more(build: Any, pack: Any, rows: Any) -> None:
+def test_a_row_that_has_its_answer_costs_nothing_more(build: Any, pack: Any, rows: Any, counted: list[int]) -> None:
     model, batch = build(), pack(rows[:4])
     state = model.start(model.encode(batch), copies=1, capacity=4)
-    counted = rows_run(model)
     line = torch.zeros(4, 1, 3, dtype=torch.int64)
     for live in ([1, 1, 1, 1], [1, 0, 1, 1], [0, 0, 1, 0]):
         model.extend(state, model.embed_ids(torch.ones(4, 1, dtype=torch.int64)), line, torch.tensor(live))
-    assert counted == [4, 3, 1]
+    assert counted[:: len(model.decoder)] == [4, 3, 1]

@@ -43,9 +43,9 @@ class TextTokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
-        """Number of ids, added tokens included: one more than the largest."""
+        """Number of ids, added tokens included: one more than the largest. Read once: the library spells every id for it."""
         return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())
 
     @functools.cached_property

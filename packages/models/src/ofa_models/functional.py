@@ -82,7 +82,7 @@ class _SplitHeads(torch.autograd.Function):
         heads = x.view(x.shape[0], num_parts, x.shape[1] // num_parts)
         normed = heads[:, :split].to(_wide(x.dtype))
         inverse = _inverse_rms(normed)
-        rotated = _rotate(normed, cis).mul(inverse).to(x.dtype)
+        rotated = rotate(normed, cis).mul(inverse).to(x.dtype)
         ctx.save_for_backward(rotated, inverse, cis)
         ctx.split = split
         parts = (*torch.split(rotated, num_heads, 1), *torch.split(heads[:, split:], num_heads, 1))
@@ -95,12 +95,12 @@ class _SplitHeads(torch.autograd.Function):
         grad = torch.cat(grads, 1)
         split = ctx.split
         wide = _rms_backward(grad[:, :split].to(inverse.dtype), rotated.to(inverse.dtype)).mul_(inverse)
-        grad[:, :split] = _rotate(wide, None if cis is None else cis.conj())
+        grad[:, :split] = rotate(wide, None if cis is None else cis.conj())
         return grad.flatten(1), None, None
 
 
-def _rotate(x: Tensor, cis: Tensor | None) -> Tensor:
-    """Turn pairs of neighbouring channels by the angles of ``cis`` ``[T, H/2]`` (complex); None: leave them."""
+def rotate(x: Tensor, cis: Tensor | None) -> Tensor:
+    """Turn pairs of neighbouring channels of ``[T, N, H]`` by the angles of ``cis`` ``[T, H/2]`` (complex); None: leave them."""
     if cis is None:
         return x
     pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], x.shape[-1] // 2, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import platform
 
 import torch
@@ -18,12 +19,20 @@ def resolve_precision(precision: Precision, device: torch.device | str = "cpu") 
     """
     if precision != "auto":
         return precision
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return "bfloat16" if kind == "cpu" and _multiplies_bfloat16() else "float32"
+    known = torch.device(device)
+    return "bfloat16" if known.type in ("cuda", "cpu") and multiplies_fast(torch.bfloat16, known) else "float32"
 
 
+def multiplies_fast(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether products in ``dtype`` are no slower than in float32: asked of bfloat16, which some processors only emulate."""
+    if dtype != torch.bfloat16:
+        return True
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type != "cpu" or _multiplies_bfloat16()
+
+
+@functools.cache
 def _multiplies_bfloat16() -> bool:
     """Whether this processor has instructions for bfloat16 products.
 

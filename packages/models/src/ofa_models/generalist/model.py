@@ -28,7 +28,7 @@ from ofa_models.adaptors.base import Adaptor, DiffusionAdaptor, FrameAdaptor, fr
 from ofa_models.attention import PackedAttention, RowMask, make_attention
 from ofa_models.backend import DecoderState, FrameOutput, Memory
 from ofa_models.functional import compute_dtype, rms_norm
-from ofa_models.generalist import incremental
+from ofa_models.generalist import incremental, nodes
 from ofa_models.generalist.layers import DecoderLayer, EncoderLayer, drop
 from ofa_models.generalist.rotary import rotation
 from ofa_models.plans import ModelPlan
@@ -192,7 +192,7 @@ class Generalist(nn.Module):
         """Run M tree nodes beside the cache; final states ``[M, D]``."""
         assert isinstance(state, incremental.Cache)
         with self._autocast():
-            return incremental.extend_nodes(self, state, embedded, coordinates, lanes, ancestors, written)
+            return nodes.extend_nodes(self, state, embedded, coordinates, lanes, ancestors, written)
 
     # Parts
 

@@ -9,14 +9,13 @@ A row is done when it has B finished answers and none on its way scores above th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ofa_models.generation.lanes import Lanes
-from ofa_models.generation.scores import Choices, process
+from ofa_models.generation.scores import Choices, best_columns
 from ofa_models.generation.steps import Hypothesis
 from ofa_models.plans import GenerationOptions
 
@@ -75,45 +74,70 @@ def _step(
 ) -> None:
     """One more token for every live beam."""
     beams = [beam for search in live for beam in search.live]
-    logits = choices.logits(states, [])
-    norm = logits.logsumexp(-1, keepdim=True)
-    raw = logits - norm
-    # Processors see logits, as they do on the greedy path: on log-probabilities a repetition weighs otherwise.
-    scores = process(choices.processors, [beam.units for beam in beams], logits) - norm
-    totals = scores + torch.tensor([beam.total for beam in beams], dtype=raw.dtype, device=raw.device)[:, None]
+    scores, log_probs = choices.scores(choices.logits(states, []), [beam.units for beam in beams])
+    values, columns = best_columns(scores, min(2 * num_beams, scores.shape[1]))
+    following = _Following(values.tolist(), columns.tolist(), log_probs.gather(1, columns).tolist())
     origins: dict[int, int] = {}
     added: list[tuple[int, int]] = []
     start = 0
     for search in live:
         stop = start + len(search.live)
-        flat = totals[start:stop].flatten()
-        best = flat.topk(min(2 * num_beams, len(flat)))
-        following: list[_Beam] = []
-        for rank, (total, index) in enumerate(zip(best.values.tolist(), best.indices.tolist(), strict=True)):
-            origin, local = divmod(index, totals.shape[1])
-            if total == -np.inf or len(following) == num_beams:
-                break
-            before = search.live[origin]
-            log_probability = before.log_probability + float(raw[start + origin, local])
-            if local == choices.end:
-                if rank < num_beams:
-                    ended = _Beam(before.units, total, log_probability, before.lane)
-                    _finish(search, ended, choices, penalty, length, finished=True)
-                continue
-            lane = search.number * lanes.copies + len(following)
-            origins[lane] = before.lane
-            added.append((lane, int(choices.tokens[local])))
-            following.append(_Beam((*before.units, local), total, log_probability, lane))
-        search.live = [] if _is_done(search, following, num_beams, penalty, length) else following
+        ended, going = _continue(following.best(beams, start, stop, 2 * num_beams), choices.end, num_beams)
+        for beam in ended:
+            _finish(search, beam, choices, penalty, length, finished=True)
+        search.live = []
+        if not _is_done(search, going, num_beams, penalty, length):
+            for copy, beam in enumerate(going):
+                lane = search.number * lanes.copies + copy
+                origins[lane] = beam.lane
+                added.append((lane, int(choices.tokens[beam.units[-1]])))
+                search.live.append(replace(beam, lane=lane))
         start = stop
-    _move(lanes, {beam.lane for search in live for beam in search.live}, origins, added)
-
-
-def _move(lanes: Lanes, kept: set[int], origins: dict[int, int], added: Sequence[tuple[int, int]]) -> None:
-    lanes.reorder({lane: origin for lane, origin in origins.items() if lane in kept})
+    lanes.reorder(origins)
     for lane, token in added:
-        if lane in kept:
-            lanes.append(lane, [token])
+        lanes.append(lane, [token])
+
+
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """The best continuations of each beam, best first: scores, local tokens and log-probabilities of the step."""
+
+    scores: list[list[float]]
+    tokens: list[list[int]]
+    log_probabilities: list[list[float]]
+
+    def best(self, beams: Sequence[_Beam], start: int, stop: int, count: int) -> list[_Beam]:
+        """The best of beams ``start`` .. ``stop - 1`` together, their last unit new, their lane that of the beam before."""
+        found = [
+            (beams[line].total + score, line, place)
+            for line in range(start, stop)
+            for place, score in enumerate(self.scores[line])
+            if score > -np.inf
+        ]
+        found.sort(key=lambda one: -one[0])
+        return [
+            _Beam(
+                units=(*beams[line].units, self.tokens[line][place]),
+                total=total,
+                log_probability=beams[line].log_probability + self.log_probabilities[line][place],
+                lane=beams[line].lane,
+            )
+            for total, line, place in found[:count]
+        ]
+
+
+def _continue(following: Sequence[_Beam], end: int | None, num_beams: int) -> tuple[list[_Beam], list[_Beam]]:
+    """Of the best continuations, those that end and rank among the first, without their ``<end>``, and those that go on."""
+    ended: list[_Beam] = []
+    going: list[_Beam] = []
+    for rank, beam in enumerate(following):
+        if len(going) == num_beams:
+            break
+        if beam.units[-1] != end:
+            going.append(beam)
+        elif rank < num_beams:
+            ended.append(replace(beam, units=beam.units[:-1]))
+    return ended, going
 
 
 def _is_done(search: _Row, following: Sequence[_Beam], num_beams: int, penalty: float, length: int) -> bool:

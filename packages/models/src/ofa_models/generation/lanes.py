@@ -123,26 +123,31 @@ class Lanes:
 
     def flush(self, lanes: Sequence[int]) -> Tensor:
         """Write what is pending in ``lanes``, at least one token each; the final states ``[n, D]`` of their last tokens."""
-        counts = [len(self._pending[lane].ids) for lane in lanes]
+        waiting = [self._pending[lane] for lane in lanes]
+        counts = [len(pending.ids) for pending in waiting]
         assert min(counts) > 0, "a state is asked for where nothing is pending"
         num_lanes, longest = len(self._pending), max(counts)
         ids = np.zeros((num_lanes, longest), np.int64)
         places = np.zeros((num_lanes, longest, 3), np.int64)
         all_counts = np.zeros(num_lanes, np.int64)
-        floats = []
+        at = np.array(lanes, np.int64)
+        all_counts[at] = counts
+        if min(counts) == longest:
+            ids[at], places[at] = [pending.ids for pending in waiting], [pending.places for pending in waiting]
+        else:
+            for lane, pending, count in zip(lanes, waiting, counts, strict=True):
+                ids[lane, :count], places[lane, :count] = pending.ids, pending.places
+        floats = [(lane, *part) for lane, pending in zip(lanes, waiting, strict=True) for part in pending.floats]
         for lane, count in zip(lanes, counts, strict=True):
-            pending = self._pending[lane]
-            ids[lane, :count], places[lane, :count], all_counts[lane] = pending.ids, pending.places, count
-            floats += [(lane, offset, part) for offset, part in pending.floats]
             self._pending[lane] = _Pending([], [], [])
             self._written[lane] += count
         embedded = self.backend.embed_ids(torch.from_numpy(ids.clip(min=0)).to(self.device))
-        for lane, offset, part in floats:
-            embedded[lane, offset : offset + len(part)] = part.to(embedded.dtype)
-        all_counts_tensor = torch.from_numpy(all_counts).to(self.device)
-        hidden = self.backend.extend(self.state, embedded, torch.from_numpy(places).to(self.device), all_counts_tensor)
-        at = torch.tensor(lanes, device=self.device)
-        return hidden[at, all_counts_tensor[at] - 1]
+        for lane, offset, tokens in floats:
+            embedded[lane, offset : offset + len(tokens)] = tokens.to(embedded.dtype)
+        new_tokens = (torch.from_numpy(part).to(self.device) for part in (places, all_counts))
+        hidden = self.backend.extend(self.state, embedded, *new_tokens)
+        last = (torch.from_numpy(part).to(self.device) for part in (at, all_counts[at] - 1))
+        return hidden[*last]
 
     def mark(self) -> Mark:
         """Where every lane stands; tokens pending in lanes that were not flushed are not part of it."""

@@ -72,12 +72,12 @@ def _slot(encoder: TaskEncoder, step: SlotStep, options: GenerationOptions) -> S
     match generator:
         case TokenGeneration():
             assert step.rule is not None
-            ranges = [encoder.vocabulary.block(name) for name in step.rule.blocks]
+            ranges = sorted({encoder.vocabulary.block(name) for name in step.rule.blocks}, key=lambda block: block.start)
             return TokenStep(
                 slot=slot.index,
                 begin=step.begin,
                 rule=step.rule,
-                allowed=np.unique(np.concatenate([np.arange(block.start, block.stop) for block in ranges])),
+                allowed=np.concatenate([np.arange(block.start, block.stop) for block in ranges]),
                 max_length=options.max_length or generator.max_length,
             )
         case FrameGeneration():

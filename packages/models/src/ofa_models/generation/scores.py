@@ -1,6 +1,6 @@
 """Scores of next tokens: logits over what a slot allows, the library's processors, draws that belong to a row.
 
-# n lanes, A allowed tokens (in local numbers, an ``<end>`` last), D model width, t units so far
+# n lanes, A tokens of a slot (in local numbers), D model width, t units so far
 """
 
 from __future__ import annotations
@@ -12,43 +12,59 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from ofa_models.generation.steps import TokenStep
 from ofa_models.plans import GenerationOptions
+from ofa_models.precision import multiplies_fast
 
 Processor: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(local units so far ``[n, t]``, scores ``[n, A]``) → scores ``[n, A]``."""
 
 
+_MOST_GAPS = 64
+"""So many ids between the allowed ones, and a quarter more, are scored with them: weights of a whole stretch are no copy."""
+_SECTION = 256
+"""Scores whose best is found first where the best of many are looked for."""
+
+
 class Choices:
     """The tokens that one slot may answer, in local numbers.
 
-    tokens: int64 ``[A]`` vocabulary ids. end: local number of ``<end>`` in an open slot. most_tokens: choices at most.
-    processors: what ``options`` ask for.
+    tokens: int64 ``[A]`` vocabulary ids, ascending. end: local number of ``<end>`` in an open slot. most_tokens: choices at most.
+    processors: what ``options`` ask for. Weights are made ready once: a view where the ids lie close together, else a copy.
     """
 
     def __init__(self, step: TokenStep, end: int, token_weight: Tensor, options: GenerationOptions) -> None:
-        rule = step.rule
+        rule, device = step.rule, token_weight.device
         self.tree = rule.tree
+        is_open = rule.tree is None and rule.length is None
         if rule.tree is not None:
-            tokens = np.unique(rule.tree.token[1:])
-        elif rule.length is None:
-            tokens = np.append(step.allowed, end)
-        else:
-            tokens = step.allowed
-        self.tokens = tokens
-        if rule.tree is not None:
+            allowed = np.unique(rule.tree.token[1:])
             self.most_tokens = int(rule.tree.depth[-1])
         else:
+            allowed = np.insert(step.allowed, np.searchsorted(step.allowed, end), end) if is_open else step.allowed
             self.most_tokens = step.max_length if rule.length is None else rule.length
-        self.end = len(tokens) - 1 if rule.tree is None and rule.length is None else None
-        self.processors = _processors(options, self.end, token_weight.device)
-        self._weight = token_weight[torch.from_numpy(tokens).to(token_weight.device)].detach()
+        first, stop = int(allowed[0]), int(allowed[-1]) + 1
+        whole = stop - first <= 1.25 * len(allowed) + _MOST_GAPS
+        self.tokens = np.arange(first, stop) if whole else allowed
+        gap = np.ones(len(self.tokens), np.bool_)
+        gap[np.searchsorted(self.tokens, allowed)] = False
+        self.gaps = torch.from_numpy(np.flatnonzero(gap)).to(device) if gap.any() else None
+        self.end = int(np.searchsorted(self.tokens, end)) if is_open else None
+        self.shortest = options.min_length or 0
+        self.processors = _processors(options, self.end)
+        self._weight = token_weight.detach()[first:stop] if whole else token_weight[torch.from_numpy(allowed).to(device)].detach()
 
     def logits(self, hidden: Tensor, nodes: Sequence[int]) -> Tensor:
-        """``[n, A]`` in float32 or wider; -inf for what does not follow the lanes' nodes of the closed set."""
-        wide = torch.promote_types(hidden.dtype, torch.float32)
-        logits = (hidden.to(self._weight.dtype) @ self._weight.T).to(wide)
+        """``[n, A]`` in float32 or wider; -inf for what may not come, at all or behind the lanes' nodes of the closed set."""
+        if not multiplies_fast(hidden.dtype, hidden.device):
+            hidden = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
+        self._weight = self._weight.to(hidden.dtype)
+        logits = F.linear(hidden, self._weight)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        if self.gaps is not None:
+            logits.index_fill_(1, self.gaps, -torch.inf)
         if self.tree is None:
             return logits
         open_ = torch.zeros_like(logits, dtype=torch.bool)
@@ -57,6 +73,24 @@ class Choices:
             open_[lane, torch.from_numpy(np.searchsorted(self.tokens, following)).to(open_.device)] = True
         return logits.masked_fill(~open_, -torch.inf)
 
+    def scores(self, logits: Tensor, history: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Scores ``[n, A]`` to choose by, and log-probabilities before any processor; history: local units so far of each lane.
+
+        Processors see logits, whatever the strategy: on log-probabilities a repetition weighs otherwise. Where an answer is too
+        short to end, the log-probability of its end is not kept.
+        """
+        log_probs = logits.log_softmax(-1)
+        scores = log_probs
+        if self.processors:
+            units = torch.tensor(history, dtype=torch.int64, device=logits.device).view(len(logits), -1)
+            scores = logits
+            for processor in self.processors:
+                scores = processor(units, scores)
+            scores = scores + (log_probs.amax(-1, keepdim=True) - logits.amax(-1, keepdim=True))
+        if self.end is not None and len(history[0]) < self.shortest:
+            scores[:, self.end] = -torch.inf
+        return scores, log_probs
+
     def follow(self, node: int, local: int) -> int:
         """The node of the closed set behind ``node`` by a token."""
         assert self.tree is not None
@@ -64,10 +98,10 @@ class Choices:
         return start + int(np.searchsorted(self.tree.token[start:stop], self.tokens[local]))
 
 
-def _processors(options: GenerationOptions, end: int | None, device: torch.device) -> list[Processor]:
+def _processors(options: GenerationOptions, end: int | None) -> list[Processor]:
     """The processors that ``options`` ask for, as transformers has them; none are imported where none are asked for.
 
-    Those on repetition and length hold for open slots only: a closed set and a fixed length say themselves what may come.
+    Those on repetition hold for open slots only: a closed set and a fixed length say themselves what may come.
     """
     found: list[Processor] = []
     if end is not None:
@@ -75,9 +109,6 @@ def _processors(options: GenerationOptions, end: int | None, device: torch.devic
             found.append(_library("RepetitionPenaltyLogitsProcessor")(penalty=options.repetition_penalty))
         if options.no_repeat_ngram_size is not None:
             found.append(_library("NoRepeatNGramLogitsProcessor")(options.no_repeat_ngram_size))
-        if options.min_length is not None:
-            shortest = _library("MinNewTokensLengthLogitsProcessor")
-            found.append(shortest(0, options.min_length, end, device=str(device)))
     if options.strategy == "sample":
         if options.temperature != 1.0:
             found.append(_library("TemperatureLogitsWarper")(options.temperature))
@@ -95,14 +126,32 @@ def _library(name: str) -> Callable[..., Any]:
     return made
 
 
-def process(processors: Sequence[Processor], history: Sequence[Sequence[int]], scores: Tensor) -> Tensor:
-    """Scores ``[n, A]`` after all processors; history: local units so far of each lane, equally many."""
-    if not processors:
-        return scores
-    units = torch.tensor(history, dtype=torch.int64, device=scores.device).view(len(scores), -1)
-    for processor in processors:
-        scores = processor(units, scores)
-    return scores
+def best_columns(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` largest of each line of ``[n, A]``, best first, and their columns, both ``[n, count]``.
+
+    A long line is cut into sections, and only those with the best maxima are looked at.
+    """
+    n, width = scores.shape
+    cut = width // _SECTION * _SECTION
+    num_sections = cut // _SECTION
+    if num_sections <= 4 * count:
+        return _largest(scores, count)
+    sections = scores[:, :cut].reshape(n, num_sections, _SECTION)
+    section = _largest(sections.amax(-1), count)[1]
+    rest = scores[:, cut:]
+    found = torch.cat([sections.gather(1, section[..., None].expand(-1, -1, _SECTION)).flatten(1), rest], 1)
+    first = (section * _SECTION)[..., None] + torch.arange(_SECTION, device=scores.device)
+    columns = torch.cat([first.flatten(1), torch.arange(cut, width, device=scores.device).expand(n, -1)], 1)
+    values, at = _largest(found, count)
+    return values, columns.gather(1, at)
+
+
+def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    if count == 1:
+        best = scores.max(-1, keepdim=True)
+        return best.values, best.indices
+    top = scores.topk(count)
+    return top.values, top.indices
 
 
 class Draws:
@@ -131,7 +180,7 @@ class Draws:
 def choose(scores: Tensor, draws: Sequence[Draws] | None) -> list[int]:
     """The best of each line of ``scores [n, A]``, or, with draws, one drawn by its softmax."""
     if draws is None:
-        best: list[int] = scores.argmax(-1).tolist()
+        best: list[int] = best_columns(scores, 1)[1][:, 0].tolist()
         return best
     probabilities = scores.double().softmax(-1).cpu().numpy()
     return [draw.pick(line) for draw, line in zip(draws, probabilities, strict=True)]

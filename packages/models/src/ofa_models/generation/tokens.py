@@ -18,7 +18,7 @@ from torch import Tensor
 from ofa_models.closed_set import ClosedSetScorer
 from ofa_models.generation.beam import beam_search
 from ofa_models.generation.lanes import Lanes
-from ofa_models.generation.scores import Choices, Draws, choose, process
+from ofa_models.generation.scores import Choices, Draws, choose
 from ofa_models.generation.steps import Hypothesis, TokenStep
 from ofa_models.plans import GenerationOptions
 
@@ -145,10 +145,9 @@ def _run(
         if number:
             states = lanes.flush([path.lane for path in live])
         logits = choices.logits(states, [path.node for path in live])
-        scores = process(choices.processors, [path.units for path in live], logits)
+        scores, log_probs = choices.scores(logits, [path.units for path in live])
         chosen = choose(scores, None if draws is None else [draws[path.lane] for path in live])
-        at = torch.tensor(chosen, device=logits.device)[:, None]
-        gained = logits.log_softmax(-1).gather(1, at)[:, 0].tolist()
+        gained = log_probs.gather(1, torch.tensor(chosen, device=logits.device)[:, None])[:, 0].tolist()
         for path, local, gain in zip(live, chosen, gained, strict=True):
             path.log_probability += gain
             if path.take(local, step, choices):
