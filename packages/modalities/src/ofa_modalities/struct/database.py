@@ -18,6 +18,7 @@ from typing import Any
 
 from ofa_modalities.processor import SampleError
 from ofa_modalities.struct.output import Cell, Table
+from ofa_modalities.struct.table_database import make_table, quote_name
 
 MAGIC = b"SQLite format 3\0"
 _HEAD_BYTES = 100
@@ -119,7 +120,8 @@ def _connect(source: str | Path | bytes | Table, ends: float, max_bytes: int) ->
         if isinstance(source, bytes):
             _load(connection, source)
         elif isinstance(source, Table):
-            _make_table(connection, source, max_bytes)
+            connection.execute(f"PRAGMA max_page_count = {_pages(max_bytes)}")
+            make_table(connection, source, ends)
         elif isinstance(source, str) and creates_tables(source):
             connection.execute(f"PRAGMA max_page_count = {_pages(max_bytes)}")
             _guard(connection, ends, max_bytes, _MAKING)
@@ -180,17 +182,6 @@ def _load(connection: sqlite3.Connection, content: bytes) -> None:
     connection.deserialize(content[:18] + b"\1\1" + content[20:])
 
 
-def _make_table(connection: sqlite3.Connection, table: Table, max_bytes: int) -> None:
-    """Its one table, in which what looks like a number is one."""
-    names = table.columns or tuple(f"c{number}" for number in range(1, table.width + 1))
-    if not names:
-        raise SqlError("the table has no columns")
-    name = quote_name(table.name or "t")
-    connection.execute(f"PRAGMA max_page_count = {_pages(max_bytes)}")
-    connection.execute(f"CREATE TABLE {name} ({', '.join(f'{quote_name(column)} NUMERIC' for column in names)})")
-    connection.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(names))})", table.rows)
-
-
 def _pages(max_bytes: int) -> int:
     """Most pages of a database that is made in memory."""
     return max(16, min(max_bytes, _MOST_IN_MEMORY) // 4096)
@@ -213,11 +204,6 @@ def _guard(connection: sqlite3.Connection, ends: float, max_bytes: int, allowed:
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     connection.set_authorizer(authorize)
     connection.set_progress_handler(lambda: int(time.monotonic() > ends), _CHECK_EVERY)
-
-
-def quote_name(name: str) -> str:
-    """A name as SQL says it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def read_schema(connection: sqlite3.Connection, name: str = "", *, max_tables: int = 256, max_columns: int = 2048) -> Schema:

@@ -13,8 +13,9 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ofa_modalities.struct.database import ColumnSchema, Schema, TableSchema, quote_name
+from ofa_modalities.struct.database import ColumnSchema, Schema, TableSchema
 from ofa_modalities.struct.output import spell
+from ofa_modalities.struct.table_database import quote_name
 from ofa_modalities.text.equality import folded
 from ofa_modalities.text.words import plain_words
 
