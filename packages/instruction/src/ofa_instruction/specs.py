@@ -125,6 +125,8 @@ class MetricSpec(PluginSpec):
     modalities: tuple[str, ...] = ()
     """Modalities it can judge; the first metric that lists a modality is its default."""
     higher_is_better: bool = True
+    scale: float = 1.0
+    """A difference that weighs as much as a share of one: 100 for a figure in hundredths. Means over tasks divide by it."""
 
     def reads(self, options: Options) -> tuple[str, ...]:
         """Columns of the row, beside the answer's own, that judging needs."""

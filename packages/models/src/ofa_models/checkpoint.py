@@ -71,14 +71,10 @@ def save_checkpoint(
     """Write a checkpoint atomically; an older one at the same place is replaced.
 
     extra: writes further files (of a trainer) into the directory it is given, before it takes its place.
-    Raises CheckpointError where the directory exists and is not a checkpoint.
+    Raises CheckpointError where the directory exists and is not a checkpoint, or cannot be written.
     """
-    directory = Path(directory).absolute()
-    if directory.exists() and any(directory.iterdir()) and not (directory / PLAN).exists():
-        raise CheckpointError(f"`{directory}` exists and is not a checkpoint; choose another directory or empty it")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.new-", dir=directory.parent))
-    try:
+
+    def fill(fresh: Path) -> None:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in _weights(model).items()}, fresh / WEIGHTS)
         complete = plan.model_copy(update={"versions": _versions() | plan.versions, "assets": asset_digests(assets or {})})
         (fresh / PLAN).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -87,11 +83,33 @@ def save_checkpoint(
         save_assets(fresh, assets or {})
         if extra is not None:
             extra(fresh)
+
+    replace_directory(directory, fill)
+
+
+def replace_directory(directory: str | Path, fill: Callable[[Path], None]) -> None:
+    """Have ``fill`` write a checkpoint into an empty directory, which then takes its place whole; an older one is replaced.
+
+    Raises CheckpointError where the directory exists and is not a checkpoint, or cannot be written: the older one stays.
+    """
+    directory = Path(directory).absolute()
+    if directory.exists() and not (directory / PLAN).exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise CheckpointError(f"`{directory}` exists and is not a checkpoint; choose another directory or empty it")
+    fresh: Path | None = None
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.new-", dir=directory.parent))
+        fill(fresh)
         _flush(fresh)
         fresh.chmod(0o755)
         _take_place(fresh, directory)
+    except (OSError, SafetensorError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        kept = "; what was there is unchanged" if directory.exists() else ""
+        raise CheckpointError(f"`{directory}` cannot be written: {reason}{kept}") from error
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        if fresh is not None:
+            shutil.rmtree(fresh, ignore_errors=True)
 
 
 def load_plan(directory: str | Path) -> InferPlan:

@@ -2,11 +2,14 @@
 
     OUTPUT/
       log.jsonl
-      checkpoints/
-        step-000400/     best by validation loss
-        step-000500/     newest
-          model.safetensors  plan.json  tokenizer.json  closed_sets/     what answers (ofa_models)
-          run.json                                                       the TrainPlan
+      checkpoint/          the best step so far (`best_by`), the last one while none was judged: what the folder stands for
+      last/                the last step
+        model.safetensors  plan.json  tokenizer.json  closed_sets/       what answers (ofa_models)
+        run.json                                                         the TrainPlan
+      checkpoints/         what a run goes on from
+        step-000400/       the best
+        step-000500/       the newest
+          (as above, and)
           state.json  state.safetensors                                  step, stream, optimisers, random numbers
 
 A folder is written under a hidden name, flushed, and renamed (:func:`ofa_models.save_checkpoint`); a kill at any moment leaves
@@ -18,20 +21,24 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import torch
-from ofa_models.checkpoint import CheckpointError
+from ofa_models.checkpoint import CheckpointError, replace_directory
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ofa_trainer.reporting.events import Figure
 from ofa_trainer.stream import StreamState
 
 CHECKPOINTS = "checkpoints"
-DEMO_CHECKPOINT = "checkpoint"
-"""The only one of a demo's folder."""
+CHECKPOINT = "checkpoint"
+"""What the folder of a run, or of a demo, stands for."""
+LAST = "last"
 STATE_FILE = "state.json"
 TENSORS_FILE = "state.safetensors"
 RUN_FILE = "run.json"
@@ -50,8 +57,12 @@ class RunState(BaseModel):
     total_steps: int | None
     stream: StreamState
     elapsed_s: float
-    best_loss: float | None = None
     best_step: int | None = None
+    best_loss: float | None = None
+    best_score: float | None = None
+    best_by: str | None = None
+    """What the best step is the best by."""
+    best_figures: dict[str, dict[str, Figure]] = {}
     numbers: dict[str, float] = {}
     """What the optimisers keep beside tensors."""
 
@@ -84,12 +95,42 @@ def rotate(output: Path, keep: int, best_step: int | None) -> None:
 
 def clean(output: Path) -> None:
     """Remove what a killed run left half written or half deleted; put back what it had moved aside."""
-    for entry in (output / CHECKPOINTS).glob(".step-*"):
+    for entry in _leftovers(output):
         whole = entry.with_name(entry.name[1:].split(".")[0])
         if entry.name.endswith(".previous") and not whole.exists():
             os.replace(entry, whole)
         else:
             shutil.rmtree(entry, ignore_errors=True)
+
+
+def _leftovers(output: Path) -> Iterable[Path]:
+    yield from (output / CHECKPOINTS).glob(".step-*")
+    for name in (CHECKPOINT, LAST):
+        yield from output.glob(f".{name}.new-*")
+        yield from output.glob(f".{name}.previous")
+
+
+def publish(step: Path, place: Path) -> None:
+    """Have ``place`` hold what answers of a step's checkpoint, in place of what it held. Raises CheckpointError."""
+
+    def fill(fresh: Path) -> None:
+        shutil.copytree(step, fresh, dirs_exist_ok=True, ignore=shutil.ignore_patterns(STATE_FILE, TENSORS_FILE))
+
+    replace_directory(place, fill)
+
+
+def rewrite_state(folder: Path, state: RunState) -> None:
+    """Replace ``state.json`` of a checkpoint, whole or not at all. Raises CheckpointError."""
+    partial = folder / f".{STATE_FILE}.partial"
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(state.model_dump_json(indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, folder / STATE_FILE)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CheckpointError(f"`{folder / STATE_FILE}` cannot be written: {reason}; what was there is unchanged") from error
 
 
 def write_state(folder: Path, state: RunState, tensors: dict[str, Tensor]) -> None:
@@ -99,13 +140,22 @@ def write_state(folder: Path, state: RunState, tensors: dict[str, Tensor]) -> No
     (folder / STATE_FILE).write_text(state.model_dump_json(indent=1), encoding="utf-8")
 
 
+def read_run_state(folder: Path) -> RunState:
+    """Where the run of a checkpoint stands. Raises CheckpointError."""
+    file = folder / STATE_FILE
+    try:
+        return RunState.model_validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"`{file}` is no training state that can be read: {error}") from error
+
+
 def read_state(folder: Path) -> tuple[RunState, dict[str, Tensor]]:
     """Read what :func:`write_state` wrote. Raises CheckpointError."""
+    state, file = read_run_state(folder), folder / TENSORS_FILE
     try:
-        state = RunState.model_validate_json((folder / STATE_FILE).read_text(encoding="utf-8"))
-        return state, load_file(folder / TENSORS_FILE)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"`{folder}` holds no training state that can be read: {error}") from error
+        return state, load_file(file)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"`{file}` holds no training state that can be read: {error}") from error
 
 
 def find_checkpoint(path: str | Path, which: Literal["best", "newest"] = "best") -> Path:
@@ -114,18 +164,17 @@ def find_checkpoint(path: str | Path, which: Literal["best", "newest"] = "best")
     Raises CheckpointError where there is none.
     """
     path = Path(path)
-    for alone in (path, path / DEMO_CHECKPOINT):
-        if (alone / MODEL_FILE).is_file():
-            return alone
     steps = saved_steps(path)
-    if not steps:
+    newest = [step_folder(path, steps[-1])] if steps else []
+    whole = [path, path / CHECKPOINT] if which == "best" else [path, *newest, path / LAST, path / CHECKPOINT]
+    for place in whole:
+        if (place / MODEL_FILE).is_file():
+            return place
+    if not newest:
         what = "holds no checkpoint" if path.is_dir() else "is not a folder"
-        raise CheckpointError(f"`{path}` {what}: expected `{MODEL_FILE}` or `{CHECKPOINTS}/step-…` in it")
-    newest = step_folder(path, steps[-1])
-    if which == "newest":
-        return newest
-    state = RunState.model_validate_json((newest / STATE_FILE).read_text(encoding="utf-8"))
-    return step_folder(path, state.best_step) if state.best_step in steps else newest
+        raise CheckpointError(f"`{path}` {what}: expected `{MODEL_FILE}`, `{CHECKPOINT}` or `{CHECKPOINTS}/step-…` in it")
+    best = read_run_state(newest[0]).best_step
+    return step_folder(path, best) if best is not None and best in steps else newest[0]
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

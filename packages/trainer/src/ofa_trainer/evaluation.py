@@ -22,16 +22,16 @@ from ofa_modalities.text.equality import EqualTexts
 from ofa_models.generation.planning import answered_slots
 from ofa_models.session import Session
 
+from ofa_trainer.metrics.choosing import metrics_of, split_named
 from ofa_trainer.metrics.infilling import shown_text
 from ofa_trainer.metrics.metric import Judged, Scores
-from ofa_trainer.metrics.specs import default_metrics
 from ofa_trainer.mixture import row_rng
-from ofa_trainer.plans import EvaluatePlan, NamedOptions
+from ofa_trainer.plans import EvaluatePlan
 from ofa_trainer.reporting.events import Figure
 from ofa_trainer.source import Source
 from ofa_trainer.sources.choosing import spread_indices
 from ofa_trainer.sources.common import DataError
-from ofa_trainer.task import Task, split_named
+from ofa_trainer.task import Task
 from ofa_trainer.workers import BadRow
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
     resolved = session.resolve(task.name)
     _tell_other_instruction(resolved, task, catalog)
     slots = answered_slots(resolved.plan)
-    metrics = {slot.column: _metrics_of(resolved, slot, task.metrics, catalog) for slot in slots}
+    metrics = {slot.column: metrics_of(slot, task.metrics, catalog, repeated=_repeated(resolved, slot)) for slot in slots}
     _check_all_used(task, metrics)
     reads = {column: _reads(named, catalog) for column, named in metrics.items()}
     judged: dict[str, list[Judged]] = {slot.column: [] for slot in slots}
@@ -216,21 +216,6 @@ def _reads(named: Sequence[tuple[str, dict[str, Any]]], catalog: Catalog) -> tup
         plugin = catalog.metric(name)
         columns.update(dict.fromkeys(plugin.spec.reads(catalog.options_of(plugin, "ofa.metrics", options))))
     return tuple(columns)
-
-
-def _metrics_of(
-    resolved: Resolved, slot: SlotPlan, named: Sequence[NamedOptions] | None, catalog: Catalog
-) -> list[tuple[str, dict[str, Any]]]:
-    """Metrics that judge a column: the task's own that know its modality, else the modality's usual ones.
-
-    A metric of boxes takes one box a row; those of a repeat are judged by none of the built-in ones.
-    """
-    if slot.modality == "BOX" and named is None and _repeated(resolved, slot):
-        return []
-    if named is None:
-        return [(name, {}) for name in default_metrics(slot)]
-    found = [split_named(item) for item in named]
-    return [(name, options) for name, options in found if slot.modality in catalog.metric(name).spec.modalities]
 
 
 def _check_all_used(task: Task, metrics: Mapping[str, list[tuple[str, dict[str, Any]]]]) -> None:

@@ -79,6 +79,9 @@ class TrainerOptions(Plan):
     """Validation rows of each task, spread over all that there are."""
     valid_metrics: bool = True
     """Answer the validation rows as well and judge the answers."""
+    best_by: str | None = None
+    """What the best step is the best by: ``loss``, or a task's figure as ``TASK/COLUMN/METRIC``. None: the first metric of the
+    task, of several tasks their mean; the loss where no answers are judged."""
     save_every: int = Field(default=0, ge=0)
     """Steps between checkpoints; 0: with every validation and at the end."""
     keep: int = Field(default=2, ge=1)

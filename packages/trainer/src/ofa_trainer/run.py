@@ -15,17 +15,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from ofa_modalities.batch import PackedBatch
 from ofa_models.precision import resolve_precision
 from torch import Tensor, nn
 
+from ofa_trainer.best import Measure
 from ofa_trainer.checkpointing import (
+    CHECKPOINT,
+    LAST,
     RunState,
+    publish,
     random_state,
     restore_random_state,
+    rewrite_state,
     rotate,
     step_folder,
     write_state,
@@ -33,13 +38,25 @@ from ofa_trainer.checkpointing import (
 from ofa_trainer.loop import Interrupted, StepResult, StepRunner
 from ofa_trainer.plans import TrainerOptions
 from ofa_trainer.preparing import Prepared
-from ofa_trainer.reporting.events import Figure, Reporter, RowSkipped, RunEnded, RunStarted, Saved, StepDone, Validated
+from ofa_trainer.reporting.events import (
+    Figure,
+    Reporter,
+    RowSkipped,
+    RunEnded,
+    RunStarted,
+    Saved,
+    StepDone,
+    Validated,
+    Warned,
+    left_out,
+)
 from ofa_trainer.schedule import Schedule
 from ofa_trainer.stream import RowStream, StepRows
 
 logger = logging.getLogger(__name__)
 
 EndReason = Literal["done", "stopped", "time", "interrupted"]
+ResultT = TypeVar("ResultT")
 DEFAULT_STEPS = 500
 FIRST_STEPS_TIMED = 5
 """Steps left out of the measured speed: the first ones warm caches up."""
@@ -78,16 +95,21 @@ class Run:
         output: Path | None,
         save_model: Callable[[Path, Callable[[Path], None]], None],
         judge: Callable[[], dict[str, dict[str, Figure]]],
+        measure: Measure,
         preparing_s: float = 0.0,
     ) -> None:
         self.prepared, self.model, self.runner, self.stream = prepared, model, runner, stream
         self.validation, self.options, self.reporter, self.output = validation, options, reporter, output
-        self.save_model, self.judge, self.preparing_s = save_model, judge, preparing_s
+        self.save_model, self.judge, self.measure, self.preparing_s = save_model, judge, measure, preparing_s
         steps = options.steps or (None if options.minutes is not None else DEFAULT_STEPS)
         self.state = RunState(step=0, total_steps=steps, stream=stream.start(), elapsed_s=0.0)
         self.clock = Clock()
-        self.saved_at: int | None = None
-        self.figures: dict[str, dict[str, Figure]] = {}
+        self.saved: RunState | None = None
+        """As the newest checkpoint has it."""
+        self.published: int | None = None
+        """Step that ``checkpoint`` in the output folder is of."""
+        self.best_weights: dict[str, Tensor] | None = None
+        """Of the best step, where no folder keeps them; on the CPU."""
         self._window = _Window()
 
     # State
@@ -103,13 +125,25 @@ class Run:
     def restore(self, state: RunState, tensors: dict[str, Tensor]) -> None:
         """Go on from a saved state; the model's weights are loaded already."""
         self.state = state
+        if self.options.steps is not None:
+            self.state = state.model_copy(update={"total_steps": self.options.steps})
+        if state.best_by != self.measure.name:
+            self._forget_best(f"{self.measure.name} counts now, and not {state.best_by}")
+        elif self.output is not None and not step_folder(self.output, state.best_step or 0).is_dir():
+            self._forget_best("its checkpoint is gone")
         optimizer = {name.removeprefix("optimizer/"): value for name, value in tensors.items() if name.startswith("optimizer/")}
         self.runner.optimizers.load_state(optimizer, dict(state.numbers))
         for number, module in enumerate(self.runner.loss.modules):
             prefix = f"criterion/{number}/"
             module.load_state_dict({name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)})
         restore_random_state(tensors, self.runner.device)
-        self.saved_at = state.step
+        self.saved = state
+
+    def _forget_best(self, why: str) -> None:
+        if self.state.best_step is not None:
+            logger.warning("the best step so far, %d, is compared with no later one: %s", self.state.best_step, why)
+        nothing: dict[str, Any] = {"best_step": None, "best_loss": None, "best_score": None, "best_by": None, "best_figures": {}}
+        self.state = self.state.model_copy(update=nothing)
 
     # The run
 
@@ -183,39 +217,86 @@ class Run:
     def _between_steps(self) -> None:
         step, options = self.state.step, self.options
         validates = bool(options.validate_every) and step % options.validate_every == 0
-        if validates:
-            self.validate()
         if step % options.save_every == 0 if options.save_every else validates:
             self.save()
+        if validates:
+            self.validate()
 
     def _finish(self, reason: EndReason) -> None:
+        if self.saved is None or self.saved.step != self.state.step:
+            self.save()
         if reason in ("done", "time"):
             self.validate()
-        if self.saved_at != self.state.step:
-            self.save()
+        self._publish()
+        if self.output is not None:
+            rotate(self.output, self.options.keep, self.state.best_step)
         if reason == "time":
             logger.warning("the minutes are over at step %d of %s", self.state.step, self.state.total_steps)
 
     # Between steps
 
     def validate(self) -> None:
-        """Loss and figures of the validation rows."""
+        """Loss and figures of the validation rows. What fails is told and left out: the run is worth more."""
         if not self.validation:
             return
         started = time.perf_counter()
-        losses = self.runner.validate(self.validation)
-        self.figures = self.judge()
+        with torch.random.fork_rng(devices=[self.runner.device] if self.runner.device.type == "cuda" else []):
+            losses = self._attempt("the validation loss", lambda: self.runner.validate(self.validation))
+            figures = self._attempt("judging the validation rows", self.judge)
+        if not losses:
+            return
         shares = {task.plan.name: task.loss_share for task in self.prepared.train_plan.tasks}
         loss = sum(shares[name] * value for name, value in losses.items()) / sum(shares[name] for name in losses)
-        best = math.isfinite(loss) and (self.state.best_loss is None or loss < self.state.best_loss)
-        if best:
-            self.state = self.state.model_copy(update={"best_loss": loss, "best_step": self.state.step})
-            self.saved_at = None
-        seconds = time.perf_counter() - started
-        event = Validated(step=self.state.step, loss=loss, losses=losses, metrics=self.figures, best=best, seconds=seconds)
+        best = self._compare(loss, figures or {})
+        event = Validated(
+            step=self.state.step,
+            loss=loss,
+            losses=losses,
+            metrics=figures or {},
+            best=best,
+            best_by=self.measure.name,
+            seconds=time.perf_counter() - started,
+        )
         self.reporter.report(event)
-        if best and self.options.save_every and self.state.step % self.options.save_every:
+        if best:
+            self._keep_best()
+
+    def _attempt(self, what: str, action: Callable[[], ResultT]) -> ResultT | None:
+        """The action's result; None where it fails, which is told."""
+        try:
+            return action()
+        except Exception as error:  # noqa: BLE001  (metrics are anybody's, and nothing of a validation may end the run)
+            message = left_out(what, error)
+            logger.warning("step %d: %s", self.state.step, message)
+            self.reporter.report(Warned(step=self.state.step, message=message))
+            return None
+
+    def _compare(self, loss: float, figures: dict[str, dict[str, Figure]]) -> bool:
+        """Whether this step is the best so far; it is noted then."""
+        state, score = self.state, self.measure.score(loss, figures)
+        if score is None:
+            return False
+        known = (-math.inf, 0.0) if state.best_score is None else (state.best_score, -_finite(state.best_loss))
+        if (score, -_finite(loss)) <= known:
+            return False
+        self.state = state.model_copy(
+            update={
+                "best_step": state.step,
+                "best_loss": loss if math.isfinite(loss) else None,
+                "best_score": score,
+                "best_by": self.measure.name,
+                "best_figures": figures,
+            }
+        )
+        return True
+
+    def _keep_best(self) -> None:
+        """Keep the weights of this step, which is the best so far."""
+        if self.output is None:
+            self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
+        elif self.saved is None or self.saved.step != self.state.step:
             self.save()
+        self._publish()
 
     def save(self) -> None:
         """Write a checkpoint of this step."""
@@ -231,9 +312,24 @@ class Run:
 
         folder = step_folder(self.output, state.step)
         self.save_model(folder, extra)
+        self.saved = state
+        publish(folder, self.output / LAST)
+        self._publish()
         rotate(self.output, self.options.keep, state.best_step)
-        self.saved_at = state.step
         self.reporter.report(Saved(step=state.step, path=str(folder), seconds=time.perf_counter() - started))
+
+    def _publish(self) -> None:
+        """Bring what a validation found out to the newest checkpoint, and ``checkpoint`` to the best step."""
+        if self.output is None or self.saved is None:
+            return
+        found = self.state.model_copy(update={"numbers": self.saved.numbers, "elapsed_s": self.clock.elapsed_s})
+        if found.best_step != self.saved.best_step and found.step == self.saved.step:
+            rewrite_state(step_folder(self.output, found.step), found)
+            self.saved = found
+        step = self.saved.step if self.saved.best_step is None else self.saved.best_step
+        if step != self.published and step_folder(self.output, step).is_dir():
+            publish(step_folder(self.output, step), self.output / CHECKPOINT)
+            self.published = step
 
     # Reports
 
@@ -304,6 +400,10 @@ class _Window:
             left_s=left,
             bad_rows=state.stream.bad,
         )
+
+
+def _finite(loss: float | None) -> float:
+    return loss if loss is not None and math.isfinite(loss) else math.inf
 
 
 def _means(parts: list[dict[str, float]]) -> dict[str, float]:

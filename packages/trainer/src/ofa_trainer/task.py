@@ -12,13 +12,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ofa_instruction import Catalog, CriterionChoice, PluginChoice, default_catalog
 from ofa_instruction import compile as compile_instruction
 from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TextPlan
 from pydantic import TypeAdapter, ValidationError
 
+from ofa_trainer.metrics.choosing import split_named
 from ofa_trainer.plans import PATH_OPTIONS, NamedOptions
 from ofa_trainer.row_transforms.plans import Crop, Mirror, RowTransformPlan
 from ofa_trainer.source import Source
@@ -183,15 +184,6 @@ def _row_transforms(task: str, given: Iterable[TransformChoice] | TransformChoic
         first = error.errors(include_url=False)[0]
         place = ".".join(("transforms", *map(str, first["loc"])))
         raise ValueError(f"task `{task}`: `{place}`: {first['msg'].removeprefix('Value error, ')}") from error
-
-
-def split_named(item: NamedOptions) -> tuple[str, dict[str, Any]]:
-    """(name, options) of ``name`` or ``{name: options}``."""
-    if isinstance(item, str):
-        return item, {}
-    if len(item) != 1:
-        raise ValueError(f"one name with its options, not {len(item)}: {', '.join(item)}")
-    return next((name, dict(options)) for name, options in item.items())
 
 
 def check_metric(item: NamedOptions, plan: TaskPlan, catalog: Catalog) -> None:

@@ -5,27 +5,30 @@ Trainer(steps=500).fit(GeneralistModel("tiny"), [caption, vqa], output="runs/bot
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from ofa_instruction import Catalog, default_catalog
 from ofa_modalities.batch import PackedBatch
 from ofa_modalities.packing import fill_batches
 from ofa_modalities.segment import Example
-from ofa_modalities.tokenizer import load_tokenizer
-from ofa_models.checkpoint import CheckpointError, load_checkpoint, load_weights, save_checkpoint
+from ofa_models.checkpoint import WEIGHTS, load_weights, save_checkpoint
 from ofa_models.plans import GenerationOptions, InferPlan, ModelPlan
 from ofa_models.zoo import GeneralistModel, build_model
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 
-from ofa_trainer.checkpointing import RUN_FILE, RunState, clean, read_state, saved_steps, step_folder
+from ofa_trainer.best import measure_of
+from ofa_trainer.checkpointing import CHECKPOINT, RUN_FILE, RunState, clean
 from ofa_trainer.criterion import CriterionContext
+from ofa_trainer.locking import locked
 from ofa_trainer.loop import StepRunner
 from ofa_trainer.mixture import Draw
 from ofa_trainer.optimizers import Optimizers
@@ -33,13 +36,13 @@ from ofa_trainer.plans import EvaluatePlan, TrainerOptions
 from ofa_trainer.preparing import Prepared, prepare, training_rows
 from ofa_trainer.reporting.events import Figure, Fitting, Reporter, Reporters
 from ofa_trainer.reporting.json_lines import JsonLinesReporter
+from ofa_trainer.resuming import LOG_FILE, SavedStep, check_same_run, options_to_resume, step_to_resume
 from ofa_trainer.row_transforms.applying import row_changes
-from ofa_trainer.run import Run, reproducible
+from ofa_trainer.run import EndReason, Run, reproducible
 from ofa_trainer.sources.choosing import spread_indices
 from ofa_trainer.step import StepLoss
 from ofa_trainer.stream import RowStream
 from ofa_trainer.task import DataSplit, Task
-from ofa_trainer.train_plan import TrainPlan
 from ofa_trainer.workers import BadRow, RowReader
 
 if TYPE_CHECKING:
@@ -49,53 +52,46 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FREE_ON_RESUME = frozenset(
-    [
-        "minutes",
-        "stop_after",
-        "accumulation",
-        "deterministic",
-        "device",
-        "workers",
-        "validate_every",
-        "valid_rows",
-        "valid_metrics",
-        "save_every",
-        "keep",
-        "log_every",
-        "tensorboard",
-        "wandb",
-        "max_bad_in_a_row",
-        "max_bad_share",
-        "tokenizer",
-        "fit_rows",
-        "hosts",
-    ]
-)
-"""Options that a resumed run may change: they do not decide which steps are taken."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What a run leaves: the model in evaluation mode, and everything it needs to answer.
+    """What a run leaves: the model of its best step in evaluation mode, and everything it needs to answer.
 
-    reason: why the run ended. figures: of the last validation, by task, by ``column/metric``.
+    The best is that by :attr:`TrainerOptions.best_by`; a run without validation rows leaves its last step. ``last`` is the last
+    step, as another :class:`Trained`. reason: why the run ended. state: where it ended. figures: of the validation of the best
+    step, by task, by ``column/metric``.
     """
 
     model: nn.Module
     prepared: Prepared
     state: RunState
-    reason: Literal["done", "stopped", "time", "interrupted"]
+    reason: EndReason
     generation: GenerationOptions
     figures: dict[str, dict[str, Figure]] = field(default_factory=dict)
+    last_weights: Mapping[str, Tensor] | None = None
+    """Of the last step, on the CPU; None: it is the best one."""
 
     @property
     def plan(self) -> InferPlan:
         """What inference needs beside the weights."""
         return _infer_plan(self.prepared, self.generation)
 
+    @property
+    def step(self) -> int:
+        """The step that the model is of."""
+        return self.state.step if self.last_weights is None else cast("int", self.state.best_step)
+
+    @property
+    def last(self) -> Trained:
+        """The same with the model of the last step, a copy; itself where that is the best."""
+        if self.last_weights is None:
+            return self
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(self.last_weights)
+        return replace(self, model=model, last_weights=None, figures={})
+
     def save(self, directory: str | Path) -> Path:
-        """Write a checkpoint directory, with ``run.json`` beside what answers."""
+        """Write a checkpoint directory of the best step, with ``run.json`` beside what answers."""
 
         def extra(folder: Path) -> None:
             (folder / RUN_FILE).write_text(self.prepared.train_plan.model_dump_json(indent=1), encoding="utf-8")
@@ -104,11 +100,11 @@ class Trained:
         return Path(directory)
 
     def session(self) -> Session:
-        """A session on the trained model itself."""
+        """A session on the model itself, that of the best step."""
         return _session(self.model, self.prepared, self.generation)
 
     def evaluate(self, split: DataSplit = "test", **options: Any) -> Evaluation:
-        """Answer and judge the rows of a split; ``options`` are those of :class:`EvaluatePlan`."""
+        """Answer and judge the rows of a split by the best step; ``options`` are those of :class:`EvaluatePlan`."""
         from ofa_trainer.evaluation import evaluate
 
         plan = EvaluatePlan(split=split, **({"generation": self.generation} | options))
@@ -160,53 +156,80 @@ class Trainer:
         tasks: Sequence[Task],
         *,
         output: str | Path | None = None,
-        resume: bool = False,
+        resume: bool | int = False,
     ) -> Trained:
-        """Train; with an output folder, write its log and checkpoints.
+        """Train; with an output folder, write its log and checkpoints. The model returned is that of the best step.
 
         model: unbuilt, a partial plan, or the name of a size. resume: go on from the newest checkpoint of ``output``, from the
-        start where there is none; the run must be the same but for what does not change its steps.
-        Raises InstructionError, DataError and ValueError for what cannot be trained; Interrupted, NonFiniteLoss and
-        TooManyBadRows for what happens on the way.
+        start where the folder is new; a number goes back to that step. The run must be the same but for what does not change
+        its steps, and for more ``steps``, which lengthen it.
+        Raises InstructionError, DataError and ValueError for what cannot be trained; RunFolderError and CheckpointError for a
+        folder that is in use, damaged or cannot be written; Interrupted, NonFiniteLoss and TooManyBadRows for what happens on
+        the way.
         """
-        started = time.perf_counter()
         folder = None if output is None else Path(output)
-        checkpoint = _checkpoint_to_resume(folder, resume)
-        prepared = self._prepare(model, tasks, checkpoint)
-        device = pick_device(self.options.device)
-        with reproducible(self.options.seed, device, deterministic=self.options.deterministic):
-            built = build_model(prepared.model_plan, self.catalog, seed=self.options.seed).to(device)
-            run = self._run(prepared, built, device, folder, checkpoint)
+        with contextlib.nullcontext() if folder is None else locked(folder):
+            if folder is not None:
+                clean(folder)
+            return self._fit(model, tasks, folder, step_to_resume(folder, resume, self.catalog))
+
+    def _fit(
+        self, model: GeneralistModel | ModelPlan | str, tasks: Sequence[Task], output: Path | None, saved: SavedStep | None
+    ) -> Trained:
+        started = time.perf_counter()
+        options = self.options if saved is None else options_to_resume(self.options, saved)
+        prepared = self._prepare(model, tasks, options, saved)
+        device = pick_device(options.device)
+        with reproducible(options.seed, device, deterministic=options.deterministic):
+            built = build_model(prepared.model_plan, self.catalog, seed=options.seed) if saved is None else saved.checkpoint.model
+            run = self._run(prepared, built.to(device), device, options, output, saved)
             run.preparing_s = time.perf_counter() - started
             try:
                 reason = run.train()
             finally:
                 run.reporter.close()
                 built.eval()
+        last_weights = _go_back_to_best(run, output)
         return Trained(
-            model=built, prepared=prepared, state=run.state, reason=reason, generation=self.generation, figures=run.figures
+            model=built,
+            prepared=prepared,
+            state=run.state,
+            reason=reason,
+            generation=self.generation,
+            figures=run.state.best_figures,
+            last_weights=last_weights,
         )
 
-    def _prepare(self, model: GeneralistModel | ModelPlan | str, tasks: Sequence[Task], checkpoint: Path | None) -> Prepared:
-        if checkpoint is None:
+    def _prepare(
+        self,
+        model: GeneralistModel | ModelPlan | str,
+        tasks: Sequence[Task],
+        options: TrainerOptions,
+        saved: SavedStep | None,
+    ) -> Prepared:
+        if saved is None:
             return self.prepare(model, tasks)
-        saved = load_checkpoint(checkpoint, catalog=self.catalog)
         prepared = prepare(
             tasks,
             _plan_of(model),
-            self.options,
+            options,
             self.catalog,
-            tokenizer=load_tokenizer(checkpoint),
-            closed_sets=saved.closed_sets,
-            assets=saved.assets,
+            tokenizer=saved.checkpoint.vocabulary.tokenizer.local,
+            closed_sets=saved.checkpoint.closed_sets,
+            assets=saved.checkpoint.assets,
         )
-        check_same_run(TrainPlan.model_validate_json((checkpoint / RUN_FILE).read_text("utf-8")), prepared.train_plan)
+        check_same_run(saved, prepared.train_plan)
         return prepared
 
     def _run(
-        self, prepared: Prepared, model: nn.Module, device: torch.device, output: Path | None, checkpoint: Path | None
+        self,
+        prepared: Prepared,
+        model: nn.Module,
+        device: torch.device,
+        options: TrainerOptions,
+        output: Path | None,
+        saved: SavedStep | None,
     ) -> Run:
-        options = self.options
         context = CriterionContext(width=prepared.model_plan.architecture.width, vocabulary=prepared.vocabulary.plan)
         shares = {task.plan.name: task.loss_share for task in prepared.train_plan.tasks}
         loss = StepLoss(prepared.encoder.slots, self.catalog, context, shares, options.seed)
@@ -216,7 +239,6 @@ class Trainer:
         runner = StepRunner(
             model, prepared.encoder, loss, optimizers, device=device, accumulation=options.accumulation, clip=options.clip
         )
-        saved = None if checkpoint is None else read_state(checkpoint)
         run = Run(
             prepared,
             model,
@@ -224,19 +246,19 @@ class Trainer:
             row_stream(prepared, options),
             validation_batches(prepared, options),
             options,
-            Reporters((*self.reporters, *self._own_reporters(output, saved[0].step if saved else None))),
+            Reporters((*self.reporters, *self._own_reporters(output, saved.state.step if saved else None))),
             output=output,
             save_model=lambda folder, extra: _save_model(model, prepared, self.generation, folder, extra),
             judge=lambda: self._judge(prepared, model),
+            measure=measure_of(options.best_by, prepared, judged=options.valid_metrics),
         )
-        if checkpoint is not None and saved is not None:
-            load_weights(model, checkpoint / "model.safetensors")
-            run.restore(*saved)
+        if saved is not None:
+            run.restore(saved.state, saved.tensors)
         return run
 
     def _own_reporters(self, output: Path | None, resume_step: int | None) -> Iterator[Reporter]:
         if output is not None:
-            yield JsonLinesReporter(output / "log.jsonl", resume_step=resume_step)
+            yield JsonLinesReporter(output / LOG_FILE, resume_step=resume_step)
         if self.options.tensorboard:
             from ofa_trainer.reporting.dashboards import TensorBoardReporter
 
@@ -257,6 +279,19 @@ class Trainer:
         tasks = [task for task in prepared.tasks if task.source("valid") is not None]
         model.eval()
         return evaluate(_session(model, prepared, self.generation), tasks, plan, catalog=self.catalog).figures()
+
+
+def _go_back_to_best(run: Run, output: Path | None) -> dict[str, Tensor] | None:
+    """Have the model of a run that is over hold its best step; the weights of the last one, None where that is the best."""
+    best = run.state.best_step
+    if best is None or best == run.state.step:
+        return None
+    last = {name: tensor.detach().cpu().clone() for name, tensor in run.model.state_dict().items()}
+    if run.best_weights is not None:
+        run.model.load_state_dict(run.best_weights)
+    elif output is not None:
+        load_weights(run.model, output / CHECKPOINT / WEIGHTS)
+    return last
 
 
 def row_stream(prepared: Prepared, options: TrainerOptions) -> RowStream:
@@ -306,51 +341,6 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)
-
-
-def check_same_run(saved: TrainPlan, now: TrainPlan) -> None:
-    """Compare a saved run with the one that wants to go on. Raises CheckpointError that lists the differences."""
-    differences: list[str] = []
-    for name in TrainerOptions.model_fields:
-        before, after = getattr(saved.options, name), getattr(now.options, name)
-        if name not in FREE_ON_RESUME and before != after:
-            differences.append(f"trainer.{name}: {before} then, {after} now")
-    if saved.model != now.model:
-        differences.append("the model's plan")
-    if saved.assets != now.assets:
-        differences.append(f"what processors fit: {', '.join(saved.assets)} then, {', '.join(now.assets)} now")
-    old = {task.plan.name: task for task in saved.tasks}
-    if list(old) != [task.plan.name for task in now.tasks]:
-        differences.append(f"the tasks: {', '.join(old)} then, {', '.join(task.plan.name for task in now.tasks)} now")
-    for task in now.tasks:
-        before_task = old.get(task.plan.name, task)
-        if before_task.plan != task.plan:
-            differences.append(f"task {task.plan.name}: its instruction, options or closed sets")
-        if before_task.train != task.train:
-            differences.append(f"task {task.plan.name}: its training rows ({before_task.train.rows} then, {task.train.rows} now)")
-        if before_task.transforms != task.transforms:
-            differences.append(f"task {task.plan.name}: its transforms")
-        if before_task.share != task.share:
-            differences.append(f"task {task.plan.name}: its share of the mixture")
-        if before_task.loss_share != task.loss_share:
-            differences.append(f"task {task.plan.name}: the weight of its losses")
-    if differences:
-        listed = "\n".join(f"  {line}" for line in differences)
-        raise CheckpointError(f"the run cannot be resumed, because it is another one:\n{listed}")
-
-
-def _checkpoint_to_resume(output: Path | None, resume: bool) -> Path | None:
-    if output is None:
-        if resume:
-            raise ValueError("resuming needs the output folder of the run")
-        return None
-    clean(output)
-    steps = saved_steps(output)
-    if steps and not resume:
-        raise ValueError(
-            f"`{output}` holds a run at step {steps[-1]} already: resume it (`resume=True`, `--resume`) or choose another output"
-        )
-    return step_folder(output, steps[-1]) if steps else None
 
 
 def _plan_of(model: GeneralistModel | ModelPlan | str) -> ModelPlan:

@@ -28,7 +28,7 @@ def demo(
 
     [bold]Example[/bold]  ofa demo --all --output demo-all
     """
-    from ofa_trainer.checkpointing import DEMO_CHECKPOINT
+    from ofa_trainer.checkpointing import CHECKPOINT
     from ofa_trainer.demo.plan import EVERYTHING, SIX
     from ofa_trainer.demo.report import TABLE_HEADER, more_figures, table_rows
     from ofa_trainer.demo.run import run_demo
@@ -47,5 +47,5 @@ def demo(
             shown = f"{answer.picture or ''} {answer.question or ''}".strip()
             console.print(f"  {shown} -> {answer.answer}   (truth: {answer.truth})", markup=False)
     console.print()
-    console.print(f"the model  {output / DEMO_CHECKPOINT}", markup=False, soft_wrap=True)
+    console.print(f"the model  {output / CHECKPOINT}", markup=False, soft_wrap=True)
     console.print(f"the page   {output / 'index.html'}", markup=False, soft_wrap=True)

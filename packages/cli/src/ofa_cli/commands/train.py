@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ofa_cli.console import print_json, stderr, stdout
+from ofa_cli.errors import UserError
 from ofa_cli.options import AsJson, Data, RunOrInstruction, Settings
 
 if TYPE_CHECKING:
@@ -25,11 +26,14 @@ def train(
     minutes: Annotated[float | None, typer.Option(metavar="N", help="As many steps as fit into so many minutes.")] = None,
     settings: Settings = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the output folder.")] = False,
+    from_step: Annotated[
+        int | None, typer.Option("--from-step", metavar="N", min=1, help="Of --resume: go back to the checkpoint of this step.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one model on the tasks of a run file, or on one instruction and its rows.
 
-    Ctrl-C finishes the step, saves and exits with 130; --resume goes on from there.
+    Ctrl-C finishes the step, saves and exits with 130; --resume goes on from there, and with more --steps beyond the end.
 
     [bold]Example[/bold]  ofa train run.yaml --set trainer.steps=500
 
@@ -40,12 +44,13 @@ def train(
     options = {"model.size": model, "trainer.steps": steps, "trainer.minutes": minutes}
     request = read_request(what, data=data, settings=settings or [], options=options)
     folder = output or _output(what, request)
-    trained = _fit(request, folder, resume=resume, quiet=as_json)
-    checkpoint = trained.save(folder / "checkpoint")
+    if from_step is not None and not resume:
+        raise UserError("--from-step says where --resume goes on: give both")
+    trained = _fit(request, folder, resume=resume if from_step is None else from_step, quiet=as_json)
     if as_json:
-        print_json(_summary(trained, folder, checkpoint))
+        print_json(_summary(trained, folder))
     else:
-        _print_next(trained, checkpoint)
+        _print_next(trained, folder)
 
 
 def _output(what: str, request: RunRequest) -> Path:
@@ -56,7 +61,7 @@ def _output(what: str, request: RunRequest) -> Path:
     return Path("runs") / (INLINE_TASK if is_instruction(what) else Path(what).stem)
 
 
-def _fit(request: RunRequest, folder: Path, *, resume: bool, quiet: bool) -> Trained:
+def _fit(request: RunRequest, folder: Path, *, resume: bool | int, quiet: bool) -> Trained:
     from ofa_trainer.reporting import ProgressReporter
     from ofa_trainer.trainer import Trainer
 
@@ -66,21 +71,30 @@ def _fit(request: RunRequest, folder: Path, *, resume: bool, quiet: bool) -> Tra
     return trainer.fit(run.model.plan(), request.tasks(), output=folder, resume=resume)
 
 
-def _summary(trained: Trained, folder: Path, checkpoint: Path) -> dict[str, Any]:
+def _summary(trained: Trained, folder: Path) -> dict[str, Any]:
+    from ofa_trainer.checkpointing import CHECKPOINT, LAST
+
     figures = {task: {name: figure.model_dump() for name, figure in metrics.items()} for task, metrics in trained.figures.items()}
     return {
         "output": str(folder),
-        "checkpoint": str(checkpoint),
+        "checkpoint": str(folder / CHECKPOINT),
+        "last": str(folder / LAST),
         "steps": trained.state.step,
+        "best_step": trained.state.best_step,
+        "best_by": trained.state.best_by,
         "reason": trained.reason,
         "validation": figures,
     }
 
 
-def _print_next(trained: Trained, checkpoint: Path) -> None:
-    """What to do with it: one command line for the first task."""
+def _print_next(trained: Trained, folder: Path) -> None:
+    """What is where, and what to do with it: one command line for the first task."""
+    from ofa_trainer.checkpointing import CHECKPOINT, LAST
+
     from ofa_cli.asking import example_command
 
-    console = stdout()
-    console.print(f"saved {checkpoint}", markup=False, soft_wrap=True)
-    console.print(f"ask it: {example_command(checkpoint, trained.plan.tasks[0])}", markup=False, soft_wrap=True)
+    console, state = stdout(), trained.state
+    best = "" if state.best_step is None else f": step {state.best_step}, the best by {state.best_by}"
+    last = "" if trained.step == state.step else f"; the last one, {state.step}, is {folder / LAST}"
+    console.print(f"saved {folder / CHECKPOINT}{best}{last}", markup=False, soft_wrap=True)
+    console.print(f"ask it: {example_command(folder / CHECKPOINT, trained.plan.tasks[0])}", markup=False, soft_wrap=True)

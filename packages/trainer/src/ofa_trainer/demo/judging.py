@@ -14,11 +14,11 @@ from PIL import Image
 from ofa_trainer.demo import baselines, recipe
 from ofa_trainer.demo.recipe import DemoTask
 from ofa_trainer.demo.results import Box, Figure, TaskFigures
+from ofa_trainer.metrics.choosing import split_named
 from ofa_trainer.metrics.metric import Judged, Scores
 from ofa_trainer.metrics.specs import EXACT_MATCH, IOU, METRICS
 from ofa_trainer.plans import NamedOptions
 from ofa_trainer.source import Source
-from ofa_trainer.task import split_named
 
 _METRICS: Mapping[str, MetricSpec] = {spec.name: spec for spec in METRICS}
 _METRIC_TITLES: Mapping[str, str] = {EXACT_MATCH.name: "exact match", IOU.name: "mean IoU"}

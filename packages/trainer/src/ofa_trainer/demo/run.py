@@ -15,7 +15,7 @@ from ofa_models.session import Session
 from ofa_models.zoo import GeneralistModel
 from PIL import Image
 
-from ofa_trainer.checkpointing import DEMO_CHECKPOINT, MODEL_FILE
+from ofa_trainer.checkpointing import CHECKPOINT, MODEL_FILE, clean
 from ofa_trainer.demo import recipe
 from ofa_trainer.demo.cards import shown_rows
 from ofa_trainer.demo.judging import AnsweredRow, judge, reads
@@ -24,6 +24,7 @@ from ofa_trainer.demo.recipe import DemoTask
 from ofa_trainer.demo.report import write_report
 from ofa_trainer.demo.results import Answer, CurvePoint, DemoResult, TaskFigures
 from ofa_trainer.demo.showing import Showing
+from ofa_trainer.locking import locked
 from ofa_trainer.metrics.infilling import shown_text
 from ofa_trainer.metrics.metric import Judged
 from ofa_trainer.mixture import row_rng
@@ -75,14 +76,29 @@ def run_demo(
     minutes: of training; None: the plan's. steps: so many instead. split: ``valid`` while choosing, ``test`` once at the end.
     rows: held-out rows of each task, the first of the split; None: the plan's number. reporters: told what happens while it
     trains. An older checkpoint there is replaced; raises ValueError, before training, where ``output/checkpoint`` is something
-    else.
+    else, and where the folder is in use or cannot be written.
     """
-    checkpoint = output / DEMO_CHECKPOINT
+    with locked(output):
+        clean(output)
+        return _train_and_judge(output, plan, minutes, steps, seed, split, rows or plan.rows, size or plan.size, reporters)
+
+
+def _train_and_judge(
+    output: Path,
+    plan: DemoPlan,
+    minutes: float | None,
+    steps: int | None,
+    seed: int,
+    split: HeldOut,
+    rows: int,
+    size: str,
+    reporters: Sequence[Reporter],
+) -> DemoResult:
+    checkpoint = output / CHECKPOINT
     if checkpoint.exists() and any(checkpoint.iterdir()) and not (checkpoint / MODEL_FILE).is_file():
         raise ValueError(f"`{checkpoint}` holds something else than a checkpoint: choose another output folder")
     curves = CurveReporter()
     tasks = demo_tasks(seed, plan)
-    size = size or plan.size
     trainer = Trainer(
         plan.options(minutes=plan.minutes if minutes is None else minutes, steps=steps, seed=seed),
         reporters=(*reporters, curves),
@@ -92,7 +108,7 @@ def run_demo(
     trained.save(checkpoint)
     started = time.perf_counter()
     showing = Showing(output)
-    figures, answers, pictures = judge_tasks(trained.session(), plan, showing, seed=seed, split=split, rows=rows or plan.rows)
+    figures, answers, pictures = judge_tasks(trained.session(), plan, showing, seed=seed, split=split, rows=rows)
     result = DemoResult(
         model=size,
         num_parameters=sum(parameter.numel() for parameter in trained.model.parameters()),
@@ -105,7 +121,7 @@ def run_demo(
         tasks=tuple(figures),
         answers={task: tuple(cards) for task, cards in answers.items()},
         curves={task.name: tuple(curves.curves.get(task.name, ())) for task in plan.tasks},
-        checkpoint=DEMO_CHECKPOINT,
+        checkpoint=CHECKPOINT,
     )
     write_report(result, pictures, output)
     return result

@@ -91,6 +91,7 @@ BLEU = MetricSpec(
     name="bleu",
     summary="Corpus BLEU of sacrebleu, 0 to 100.",
     modalities=("TEXT",),
+    scale=100,
     options=NoOptions,
     implementation="ofa_trainer.metrics.text:bleu",
 )
@@ -128,6 +129,7 @@ PSNR = MetricSpec(
     name="psnr",
     summary="Peak signal-to-noise ratio in dB of a picture or a clip.",
     modalities=("IMAGE", "VIDEO"),
+    scale=20,
     options=NoOptions,
     implementation="ofa_trainer.metrics.media:psnr",
 )
@@ -136,6 +138,7 @@ MEL_CEPSTRAL_DISTORTION = MetricSpec(
     summary="Distance in dB between the spectra of speech, aligned in time.",
     modalities=("AUDIO",),
     higher_is_better=False,
+    scale=10,
     options=CepstralOptions,
     implementation="ofa_trainer.metrics.media:mel_cepstral_distortion",
 )

@@ -19,6 +19,7 @@ from ofa_trainer.reporting.events import (
     Saved,
     StepDone,
     Validated,
+    Warned,
 )
 from ofa_trainer.reporting.json_lines import JsonLinesReporter
 from ofa_trainer.reporting.progress import ProgressReporter
@@ -37,4 +38,5 @@ __all__ = [
     "Saved",
     "StepDone",
     "Validated",
+    "Warned",
 ]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Annotated, Literal, Protocol
 
 from ofa_instruction.plans import Plan
 from pydantic import Field
+
+logger = logging.getLogger(__name__)
 
 
 class Figure(Plan):
@@ -89,7 +93,17 @@ class Validated(Plan):
     metrics: dict[str, dict[str, Figure]] = Field(default_factory=dict)
     """By task, by ``column/metric``."""
     best: bool
+    """Of all validations so far."""
+    best_by: str = "loss"
     seconds: float
+
+
+class Warned(Plan):
+    """Something beside the training failed and was left out."""
+
+    event: Literal["warning"] = "warning"
+    step: int
+    message: str
 
 
 class Saved(Plan):
@@ -111,7 +125,9 @@ class RunEnded(Plan):
     bad_rows: int
 
 
-Event = Annotated[Fitting | RunStarted | StepDone | RowSkipped | Validated | Saved | RunEnded, Field(discriminator="event")]
+Event = Annotated[
+    Fitting | RunStarted | StepDone | RowSkipped | Validated | Warned | Saved | RunEnded, Field(discriminator="event")
+]
 
 
 class Reporter(Protocol):
@@ -125,17 +141,28 @@ class Reporter(Protocol):
 
 
 class Reporters:
-    """Several reporters as one."""
+    """Several reporters as one. One that fails is told of and left out from then on: no report is worth a run."""
 
     def __init__(self, reporters: tuple[Reporter, ...]) -> None:
-        self.reporters = reporters
+        self.reporters = list(reporters)
 
     def report(self, event: Event) -> None:
         """Hand the event to each."""
-        for reporter in self.reporters:
-            reporter.report(event)
+        self._each(lambda reporter: reporter.report(event))
 
     def close(self) -> None:
         """Close each."""
-        for reporter in self.reporters:
-            reporter.close()
+        self._each(lambda reporter: reporter.close())
+
+    def _each(self, action: Callable[[Reporter], None]) -> None:
+        for reporter in tuple(self.reporters):
+            try:
+                action(reporter)
+            except Exception as error:  # noqa: BLE001  (reporters are anybody's)
+                self.reporters.remove(reporter)
+                logger.warning("%s", left_out(f"the reporter {type(reporter).__name__}", error))
+
+
+def left_out(what: str, error: Exception) -> str:
+    """What a warning says of something beside the training that failed."""
+    return f"{what} failed and is left out: {type(error).__name__}: {error}"

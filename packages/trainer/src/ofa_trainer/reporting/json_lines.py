@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from ofa_modalities.lines import read_text_file, split_lines
+from ofa_modalities.lines import split_lines
 
 from ofa_trainer.reporting.events import Event
 
@@ -32,13 +34,17 @@ class JsonLinesReporter:
         self._file.close()
 
 
-def _until(path: Path, step: int) -> str:
-    kept = []
-    for line in split_lines(read_text_file(path)):
+def logged_events(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The lines of a log, each with what it holds; what is no event (a line that a kill cut off) is passed over."""
+    for line in split_lines(path.read_bytes().decode("utf-8", errors="replace")):
         try:
             event = json.loads(line)
-        except ValueError:
-            continue  # cut off by a kill
-        if event.get("step", 0) <= step and event.get("event") != "ended":
-            kept.append(line + "\n")
-    return "".join(kept)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(event, dict) and isinstance(event.get("step", 0), int):
+            yield line, event
+
+
+def _until(path: Path, step: int) -> str:
+    events = logged_events(path)
+    return "".join(f"{line}\n" for line, event in events if event.get("step", 0) <= step and event.get("event") != "ended")

@@ -101,7 +101,8 @@ class ProgressReporter:
             self.console.print(f"step {event.step}/{event.steps or '?'}  {text}", markup=False, highlight=False)
 
     def _validated(self, event: Validated) -> None:
-        title = f"validation at step {event.step}{', best so far' if event.best else ''}"
+        best = f", best so far by {event.best_by}" if event.best else ""
+        title = f"validation at step {event.step}{best}"
         self.console.print(title, style="italic", markup=False, highlight=False, soft_wrap=True)
         judged = any(event.metrics.get(name) for name in event.losses)
         table = Table("task", "loss", *(["metrics"] if judged else []))
