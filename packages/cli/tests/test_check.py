@@ -127,3 +127,26 @@ def test_a_folder_that_a_slot_names_is_beside_the_run_file(ofa, run_yaml):
     for name in ("vq", "hifi"):
         run_yaml.with_name(name).mkdir()
     assert ofa("check", str(run_yaml)).code == 0
+
+
+def test_answers_with_more_words_than_tokens_are_told(tmp_path, ofa):
+    long = " ".join(["word"] * 9)
+    (tmp_path / "my.csv").write_text(f"q,a\n{long},{long}\nx,y\n", encoding="utf-8")
+    (tmp_path / "run.yaml").write_text(
+        'tasks:\n  t:\n    instruction: "[TEXT:q,max_length=8] -> [TEXT:a,max_length=8]"\n    train: my.csv\n', encoding="utf-8"
+    )
+    found = json.loads(ofa("check", str(tmp_path / "run.yaml"), "--json").out)
+    assert found["ok"]
+    read, learnt = found["warnings"]
+    assert "run.yaml:3: [TEXT:q]: 1 of 2 rows looked at" in read
+    assert "learnt cut, and without their end" in learnt
+
+
+def test_explain_tells_what_is_cut(tmp_path, ofa):
+    rows = [{"q": "x", "a": " ".join(["word"] * 30)}] * 4
+    (tmp_path / "my.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    done = ofa("explain", "[TEXT:q] -> [TEXT:a,max_length=8]", "--data", str(tmp_path / "my.jsonl"), "-n", "1", "--json")
+    (row,) = json.loads(done.out)
+    assert row["cut"][0].startswith("[TEXT:a] is cut: 8 of ")
+    assert row["segments"][-1]["labels"][-1] is None
+    assert "`task/a`: 4 of 4 rows looked at are longer than the limit" in done.err

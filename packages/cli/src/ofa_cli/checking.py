@@ -12,6 +12,7 @@ from ofa_trainer.problems import Problem
 from ofa_trainer.run_file import RunFileError, RunText, parse_run, read_run_text
 from pydantic import ValidationError
 
+from ofa_cli.checking_lengths import long_texts
 from ofa_cli.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -156,6 +157,9 @@ def _check_task(report: CheckReport, name: str, values: object, profile: Backend
             rows[split] = len(source)
             if plan is not None:
                 _check_columns(report, path, split, plan, task, source)
+            if plan is not None and split == "train":
+                place = report.place(report.text.line((*path, "instruction")))
+                report.warnings += [f"{place}: {message}" for message in long_texts(plan, task.columns, source)]
     if plan is not None:
         _check_names(report, path, plan, task)
         _check_folders(report, path, plan, task)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ofa_modalities.processor import DecodeContext
 from ofa_modalities.segment import EncodedSegment, Example
+from ofa_trainer.cutting import cut_message
 from ofa_trainer.mixture import Draw
 from ofa_trainer.preparing import Prepared
 from ofa_trainer.row_transforms.applying import row_changes
@@ -53,13 +54,14 @@ class SeenSegment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenRow:
-    """One row; ``error`` where it cannot be encoded."""
+    """One row. cut: what is longer than its limit. error: why it cannot be encoded."""
 
     task: str
     address: str
     num_source_tokens: int = 0
     num_target_tokens: int = 0
     segments: tuple[SeenSegment, ...] = ()
+    cut: tuple[str, ...] = ()
     error: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -70,6 +72,7 @@ class SeenRow:
             "num_source_tokens": self.num_source_tokens,
             "num_target_tokens": self.num_target_tokens,
             "segments": [segment.as_json() for segment in self.segments],
+            "cut": list(self.cut),
             "error": self.error or None,
         }
 
@@ -106,6 +109,7 @@ def _row(prepared: Prepared, task: str, example: Example) -> SeenRow:
         num_source_tokens=example.num_source_tokens,
         num_target_tokens=example.num_target_tokens,
         segments=tuple(_segment(prepared, side, segment) for side, segments in sides for segment in segments),
+        cut=tuple(cut_message(cut, prepared.encoder.slots) for cut in example.cuts),
     )
 
 
@@ -190,4 +194,6 @@ def print_rows(rows: Sequence[SeenRow], console: Console) -> None:
                 if words:
                     line = Text.assemble((f"{title:<6}", "dim"), " ".join(words))
                     console.print(Padding(line, (0, 0, 0, 9), expand=False))
+        for message in row.cut:
+            console.print(Padding(Text(message, "yellow"), (0, 0, 0, 2), expand=False))
         console.print()

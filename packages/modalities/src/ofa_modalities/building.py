@@ -104,7 +104,8 @@ class StepBuilder:
             choose, line = np.array([self._vocabulary.id("choose")], np.int64), slots[0].line
             opens = self._control(task, choose, following, line)
             closes = self._control(task, choose, end, line)
-        return RepeatStep(body=body, opens=opens, closes=closes)
+        is_free = side == "target" and not any(slot.slot.no_loss for slot in slots)
+        return RepeatStep(body=body, opens=opens, closes=closes, is_free=is_free)
 
     def _text_adaptor(self, task: TaskPlan) -> str:
         """The stream of fixed text: what the task's backend embeds TEXT with."""

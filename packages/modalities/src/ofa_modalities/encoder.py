@@ -66,9 +66,11 @@ class TaskEncoder:
         assets: Assets | None = None,
         max_row_tokens: int | None = None,
         hosts: frozenset[str] = frozenset(),
+        max_items: int | None = None,
     ) -> None:
         """``closed_sets`` maps task → set name → candidates; a row of more than ``max_row_tokens`` is a SampleError.
 
+        max_items: items of a repeat that answers will stop at, to tell of rows that hold more; None: it is not known.
         assets: what :func:`ofa_modalities.fitting.fit_assets` gave. hosts: names that URLs in rows may be fetched from.
 
         Raises ValueError for a plan that cannot be encoded: a missing closed set, asset or block, a contrast, an adaptor that is
@@ -77,6 +79,7 @@ class TaskEncoder:
         self.vocabulary = vocabulary
         self.max_row_tokens = max_row_tokens
         self.hosts = hosts
+        self.max_items = max_items
         self.task_names = tuple(task.name for task in tasks)
         if len(set(self.task_names)) != len(self.task_names):
             raise ValueError(f"two tasks have one name: {', '.join(self.task_names)}")
@@ -124,7 +127,16 @@ class TaskEncoder:
             alternative = int(rng.integers(len(programs))) if split == "train" and len(programs) > 1 else 0
         program = programs[alternative]
         try:
-            walk = Walk(program, row, split=split, rng=rng, root=root, with_targets=with_targets, hosts=self.hosts)
+            walk = Walk(
+                program,
+                row,
+                split=split,
+                rng=rng,
+                root=root,
+                with_targets=with_targets,
+                hosts=self.hosts,
+                max_items=self.max_items,
+            )
             source, target = walk.run()
             if split == "train" and program.condition_dropout and rng.random() < program.condition_dropout:
                 source, target = (), tuple(replace(segment, refers=-1) for segment in target)
@@ -145,6 +157,7 @@ class TaskEncoder:
             num_target_tokens=num_target,
             referred=walk.referred(),
             forced=walk.forced(),
+            cuts=tuple(walk.cuts),
             causal=program.is_causal,
         )
 
@@ -210,10 +223,13 @@ class TaskEncoder:
         """Ids of fixed words of an instruction, without begin and end."""
         return self.vocabulary.tokenizer.encode(text if isinstance(text, str) else text.text)
 
-    def decode(self, line: int, units: NDArray[Any], example: Example | None = None, *, item: int = 0) -> object:
+    def decode(
+        self, line: int, units: NDArray[Any], example: Example | None = None, *, item: int = 0, is_cut: bool = False
+    ) -> object:
         """The value of generated units: ids ``[U]`` without ``<end>``, or float32 ``[U, F]``.
 
-        example: the row they answer, whose pictures give boxes their pixels. item: which item of a repeat this is.
+        example: the row they answer, whose pictures give boxes their pixels. item: which item of a repeat this is. is_cut:
+        whether the answer met its longest length before it ended.
         """
         step = self._steps[line]
         referred = None
@@ -222,7 +238,7 @@ class TaskEncoder:
             index = self._referred_index(plan, step.slot)
             items = example.referred.get(index, ())
             referred = items[min(item, len(items) - 1)] if items else None
-        return step.processor.decode(units, DecodeContext(referred=referred))
+        return step.processor.decode(units, DecodeContext(referred=referred, is_cut=is_cut))
 
     def _referred_index(self, plan: InstructionPlan, slot: SlotPlan) -> int:
         """The slot that ``slot`` refers to under this alternative, whose indices may differ from those of the first."""

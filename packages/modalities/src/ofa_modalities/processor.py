@@ -51,6 +51,7 @@ class Item:
     size_px: ``(width, height)`` of the original picture, for what refers to it (boxes) and for the way back.
     view_px: ``(left, top, right, bottom)`` of what the item shows of the original picture, in its pixels; beyond its edges
         where ground was added. None: all of it. Boxes are normalised by the view.
+    num_cut: units of the value behind these that were cut off; the end of a cut answer is not learnt.
     known: bool ``[U]`` units that are given, so that an answer that refers to this item keeps them; None: all of a source
         item, none of a target item.
     """
@@ -62,6 +63,7 @@ class Item:
     size_px: tuple[int, int] | None = None
     view_px: tuple[float, float, float, float] | None = None
     known: NDArray[np.bool_] | None = None
+    num_cut: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +87,11 @@ class EncodeContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeContext:
-    """What the way back may know: the referred item (boxes come out in pixels of its original picture)."""
+    """What the way back may know: the referred item (boxes come out in pixels of its original picture), and whether the answer
+    met its longest length before it ended, so that its last unit may be half of something."""
 
     referred: Item | None = None
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ofa_instruction.plans import DiffusionGeneration, InstructionPlan, SlotPlan
+from ofa_instruction.plans import DiffusionGeneration, FrameGeneration, InstructionPlan, SlotPlan, TokenGeneration
 from ofa_instruction.specs import AdaptorSpec, Options
 
 from ofa_modalities.prefix_tree import PrefixTree
 from ofa_modalities.processor import Item, Processor, SampleError, TokenRule
-from ofa_modalities.segment import EncodedSegment
+from ofa_modalities.segment import Cut, EncodedSegment
 
 Assets = Mapping[str, Mapping[str, NDArray[Any]]]
 """What processors have fitted to the rows of a run: arrays by name, by the asset's name."""
@@ -50,6 +50,11 @@ class SlotStep:
         """Whether it is an answer whose units are denoised together."""
         return self.slot.generator is not None and self.slot.generator.kind == "diffusion"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer of ids goes on until ``<end>``, from no closed set."""
+        return self.rule is not None and self.rule.length is None and self.rule.tree is None
+
     def segment(self, item: Item, rng: np.random.Generator | None = None) -> EncodedSegment:
         """The item as a segment of its side. ``rng`` draws what an answer by diffusion is mixed with."""
         if self.is_ids:
@@ -61,6 +66,19 @@ class SlotStep:
             assert rng is not None
             return self._target_diffusion(item, rng)
         return self._target_frames(item)
+
+    def cut(self, item: Item) -> Cut | None:
+        """What was cut off an item, or will be cut off the answer that it stands for; None: nothing."""
+        count, generator = len(item.units), self.slot.generator
+        if item.num_cut:
+            return Cut(line=self.line, kept=count, total=count + item.num_cut, limit="max_length")
+        match generator:
+            case TokenGeneration(max_length=limit) if self.is_open and count > limit:
+                return Cut(line=self.line, kept=limit, total=count, limit="max_length", is_learnt=True)
+            case FrameGeneration(max_frames=limit) if count > limit:
+                return Cut(line=self.line, kept=limit, total=count, limit="max_frames", is_learnt=True)
+            case _:
+                return None
 
     def _source_ids(self, item: Item) -> EncodedSegment:
         units = np.empty(len(item.units) + 1, np.int64)
@@ -82,6 +100,8 @@ class SlotStep:
         labels[count:] = self.end
         if item.weights is not None:
             weights[:count] = item.weights
+        if item.num_cut:
+            weights[count:] = 0  # the value goes on, so no end is learnt
         if self.rule.tree is None:
             nodes = np.full(total, -1, np.int64)
         else:
@@ -110,7 +130,7 @@ class SlotStep:
                 slot=self.line, adaptor=self.adaptor, units=read, shape=(count,), layout=(count + 1,), begins=True
             )
         stop = np.zeros(count, np.float32)
-        stop[-1] = 1
+        stop[-1] = 0 if item.num_cut else 1
         return EncodedSegment(
             slot=self.line,
             label_slot=self.line,
@@ -151,6 +171,8 @@ class RepeatStep:
     body: tuple[Step, ...]
     opens: EncodedSegment
     closes: EncodedSegment
+    is_free: bool
+    """Whether an answer says how many items there are; not where a slot without a loss inside gives them."""
 
 
 Step = TextStep | SlotStep | RepeatStep

@@ -57,6 +57,21 @@ class EncodedSegment:
         return math.prod(self.layout)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """A value that is longer than its limit allows.
+
+    line: of the slot table. kept, total: its units, or its items under ``max_items``. limit: the option that says so.
+    is_learnt: all of it is learnt, and only answers will end there; otherwise what lies beyond is left out.
+    """
+
+    line: int
+    kept: int
+    total: int
+    limit: str
+    is_learnt: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Example:
     """One row, encoded.
@@ -65,6 +80,7 @@ class Example:
     referred: by slot index, the items that other slots refer to (sizes for the way back); with their units only where some are
         given to the answer.
     forced: by slot index, the items of ``no_loss`` target slots: what generation writes by itself.
+    cuts: values that are longer than their limits allow.
     causal: whether a token of the target side sees those before it alone; False for an answer by diffusion.
     """
 
@@ -77,6 +93,7 @@ class Example:
     num_target_tokens: int
     referred: Mapping[int, tuple[Item, ...]] = field(default_factory=dict)
     forced: Mapping[int, tuple[Item, ...]] = field(default_factory=dict)
+    cuts: tuple[Cut, ...] = ()
     causal: bool = True
 
     @property

@@ -32,6 +32,15 @@ def token_bytes(token: str, *, byte_level: bool) -> bytes:
     return bytes.fromhex(fallback[1]) if fallback else token.encode("utf-8", "replace")
 
 
+def ends_whole(content: bytes) -> bool:
+    """Whether the end of some UTF-8 is a whole character; its beginning may be half of one.
+
+    >>> ends_whole("é".encode()), ends_whole("é".encode()[:1]), ends_whole(b"")
+    (True, False, True)
+    """
+    return not content.decode("utf-8", "replace").endswith("\ufffd") or content.endswith("\ufffd".encode())
+
+
 def _whole_characters(contents: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     """Runs of tokens that hold whole characters together, as short as can be; a token that never does is alone."""
     start = 0

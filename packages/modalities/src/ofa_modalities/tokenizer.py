@@ -18,9 +18,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ofa_modalities.token_pieces import readable_pieces, token_bytes
+from ofa_modalities.token_pieces import ends_whole, readable_pieces, token_bytes
 
 TOKENIZER_FILE = "tokenizer.json"
+_MOST_BYTES = 4
+"""Of a character, and so the most tokens that it may be in."""
 
 
 class TextTokenizer:
@@ -67,6 +69,18 @@ class TextTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids, stripped; bytes that are no character become U+FFFD."""
         return self._tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+    def whole(self, ids: Sequence[int]) -> Sequence[int]:
+        """The ids of a text that was cut, without the last ones where these are a part of a character only."""
+        byte_level, added = self._spelling
+        kept = len(ids)
+        while kept:
+            tokens = [(index, self._tokenizer.id_to_token(index) or "") for index in ids[max(0, kept - _MOST_BYTES) : kept]]
+            tail = b"".join(token_bytes(token, byte_level=byte_level and index not in added) for index, token in tokens)
+            if ends_whole(tail):
+                break
+            kept -= 1
+        return ids[:kept]
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """How a person reads each of some ids that stand in a row; see :func:`ofa_modalities.token_pieces.readable_pieces`."""

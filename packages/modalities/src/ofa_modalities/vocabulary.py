@@ -67,6 +67,14 @@ class BlockTokenizer:
         pieces.append(self.local.decode(run))
         return " ".join(piece for piece in pieces if piece)
 
+    def whole(self, ids: Sequence[int]) -> Sequence[int]:
+        """The vocabulary ids of a text that was cut, without the last ones where these are a part of a character only."""
+        start, stop = self.start, self.start + self.local.size
+        run = len(ids)
+        while run and start <= ids[run - 1] < stop:
+            run -= 1
+        return ids[: run + len(self.local.whole([int(index) - start for index in ids[run:]]))]
+
     def save(self, path: str) -> None:
         """Write ``tokenizer.json``; see :meth:`TextTokenizer.save`."""
         self.local.save(path)

@@ -13,7 +13,7 @@ from ofa_instruction.errors import BindError
 
 from ofa_modalities.processor import EncodeContext, Item, SampleError, Split
 from ofa_modalities.program import Program, SlotStep, Step, TextStep
-from ofa_modalities.segment import EncodedSegment
+from ofa_modalities.segment import Cut, EncodedSegment
 
 _NO_IDS = np.zeros(0, np.int64)
 
@@ -34,6 +34,7 @@ class Walk:
         root: Path | None,
         with_targets: bool,
         hosts: frozenset[str] = frozenset(),
+        max_items: int | None = None,
     ) -> None:
         """Raises SampleError for a column that is missing or, in a repeat, no list of the right length."""
         self._program = program
@@ -43,6 +44,8 @@ class Walk:
         self._with_targets = with_targets
         self._hosts = hosts
         self._row = row
+        self._max_items = max_items
+        self.cuts: list[Cut] = []
         self._values: dict[tuple[int, Place], object] = {}
         self._items: dict[tuple[int, Place], Item] = {}
         self._source_segments: dict[tuple[int, Place], int] = {}
@@ -114,6 +117,10 @@ class Walk:
                 out.append(segment)
             else:
                 assert isinstance(node, BoundRepeat)
+                most = self._max_items
+                if not is_source and most is not None and len(node.items) > most and step.is_free:
+                    line = step.opens.label_slot
+                    self.cuts.append(Cut(line=line, kept=most, total=len(node.items), limit="max_items", is_learnt=True))
                 for number, item in enumerate(node.items):
                     out.append(step.opens)
                     self._emit(step.body, item, (*place, number), out, is_source=is_source)
@@ -133,6 +140,9 @@ class Walk:
             item = step.processor.encode(self._values[key], context)
             assert len(item.units) == math.prod(item.shape), f"units of `{step.slot.column}` do not fill their shape {item.shape}"
             self._items[key] = item
+            cut = step.cut(item)
+            if cut is not None:
+                self.cuts.append(cut)
         return item
 
     def _referred_key(self, index: int, place: Place) -> tuple[int, Place]:

@@ -49,7 +49,7 @@ class OutputSlot:
 
     value: as decoded; a list inside a repeat. candidates: the answers found, best first, the first being ``value``;
     nested as ``value`` is inside a repeat. closed: it was answered from a closed set. picture: column of the picture that a
-    box belongs to. finished: every answer ended by itself, none at a limit.
+    box belongs to. finished: every answer ended by itself, none at a limit of its length or of its items.
     """
 
     column: str

@@ -328,8 +328,15 @@ class _Assembly:
             candidates=candidates,
             closed=rule is not None and rule.tree is not None,
             picture=picture,
-            finished=all(found[0].finished for (index, _), found in self.answer.slots.items() if index == slot.index),
+            finished=self._ended(slot),
         )
+
+    def _ended(self, slot: SlotPlan) -> bool:
+        """Whether every answer of a slot, and the repeats around it, ended by themselves."""
+        around = _repeats_around(self.steps, slot.index) or []
+        if any(self.repeats[id(step)] in self.answer.stopped for step in around):
+            return False
+        return all(found[0].finished for (index, _), found in self.answer.slots.items() if index == slot.index)
 
     def _nested(self, slot: SlotPlan, make: Callable[[Place], Any]) -> Any:
         """``make`` at every place of a slot, in lists as its repeats are nested."""
@@ -357,7 +364,8 @@ class _Assembly:
             return rule.answers[hypothesis.candidate]
         encoder = self.resolved.encoder
         line = encoder.line(self.resolved.task, slot)
-        return encoder.decode(line, hypothesis.units, self.example, item=self._referred_item(slot, place))
+        item, is_cut = self._referred_item(slot, place), not hypothesis.finished
+        return encoder.decode(line, hypothesis.units, self.example, item=item, is_cut=is_cut)
 
     def _referred_item(self, slot: SlotPlan, place: Place) -> int:
         """Which item of the slot that ``slot`` refers to: it stands outside of their repeats, or inside the same ones."""

@@ -350,3 +350,14 @@ def test_answers_that_are_one_text_are_one_answer(session: Session, instructions
     texts = [candidate.value for candidate in answer.candidates]
     assert len(set(map(canonical, texts))) == len(texts)
     assert 100 < len(texts) < 200
+
+
+def test_an_answer_whose_items_met_their_limit_has_not_finished(
+    session: Session, instructions: dict[str, str], pictures: list[Any]
+) -> None:
+    rows = rows_for(pictures)["describe"]
+    none, one = (session.batch("describe", rows, generation=GenerationOptions(max_items=most)) for most in (0, 1))
+    assert not any(slot.finished for answer in none for slot in answer.slots if slot.depth)
+    for answer in one:
+        place = next(slot for slot in answer.slots if slot.column == "place")
+        assert place.finished == (len(answer["place"]) == 0)

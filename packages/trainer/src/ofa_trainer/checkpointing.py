@@ -63,6 +63,8 @@ class RunState(BaseModel):
     best_by: str | None = None
     """What the best step is the best by."""
     best_figures: dict[str, dict[str, Figure]] = {}
+    cuts: dict[str, int] = {}
+    """Rows drawn so far with values longer than their limits, by ``task/column``."""
     numbers: dict[str, float] = {}
     """What the optimisers keep beside tensors."""
 

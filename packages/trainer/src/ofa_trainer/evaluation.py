@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -61,6 +62,8 @@ class TaskEvaluation:
     bad: tuple[BadRow, ...]
     metrics: Mapping[str, MetricResult]
     judged: Mapping[str, tuple[Judged, ...]]
+    unfinished: Mapping[str, int] = field(default_factory=dict)
+    """Answers that were cut at their longest length, by target column; without those of which there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +108,7 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
     reads = {column: _reads(named, catalog) for column, named in metrics.items()}
     judged: dict[str, list[Judged]] = {slot.column: [] for slot in slots}
     candidates = {slot.column: _candidates(resolved, slot) for slot in slots}
+    unfinished: Counter[str] = Counter()
     bad: list[BadRow] = []
     chosen = spread_indices(len(source), len(source) if plan.rows is None else plan.rows, plan.seed)
     for start in range(0, len(chosen), plan.batch_rows):
@@ -112,12 +116,14 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
         rows, examples, references = _encode(session, task, source, indices, plan, bad, set().union(*reads.values()))
         root: Path | None = getattr(source, "root", None)
         outputs = session.answer(resolved, examples, generation=plan.generation, rows=rows, root=root)
+        unfinished.update(slot.column for output in outputs for slot in output.slots if not slot.finished)
         for row, example, output, reference in zip(rows, examples, outputs, references, strict=True):
             for slot in slots:
                 one = Judged(
                     answer=output[slot.column],
                     reference=reference[slot.column],
                     shown=shown_text(resolved.encoder, example, slot.column),
+                    shown_is_cut=any(_reads_column(resolved, cut.line, slot.column) for cut in example.cuts),
                     root=root,
                     candidates=candidates[slot.column],
                     given={column: row[column] for column in reads[slot.column]},
@@ -136,6 +142,7 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
         bad=tuple(bad),
         metrics=results,
         judged={column: tuple(found) for column, found in judged.items()},
+        unfinished=dict(unfinished),
     )
 
 
@@ -197,6 +204,11 @@ def _encode(
         examples.append(example)
         references.append(reference)
     return rows, examples, references
+
+
+def _reads_column(resolved: Resolved, line: int, column: str) -> bool:
+    slot = resolved.encoder.slots[line].slot
+    return slot.side == "source" and slot.column == column
 
 
 def _candidates(resolved: Resolved, slot: SlotPlan) -> EqualTexts | None:

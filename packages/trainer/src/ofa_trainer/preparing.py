@@ -69,10 +69,12 @@ def prepare(
     closed_sets: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
     assets: Assets | None = None,
     fitting: FitReport | None = None,
+    max_items: int | None = None,
 ) -> Prepared:
     """Decide a run. ``tokenizer``, ``closed_sets`` and ``assets`` are those of a run that is resumed.
 
-    fitting: told ``(asset, done, total)`` while a processor fits something to the rows.
+    fitting: told ``(asset, done, total)`` while a processor fits something to the rows. max_items: of a repeat; answers stop
+        there.
     Raises InstructionError for what does not compile, DataError for data that does not fit the instructions, ValueError.
     """
     _check_names(tasks)
@@ -114,6 +116,7 @@ def prepare(
         assets=fitted,
         max_row_tokens=options.row_limit,
         hosts=frozenset(options.hosts),
+        max_items=max_items,
     )
     features = {name: need.unit_features for name, need in encoder.streams.items()}
     complete = model_plan.complete(vocabulary_size=vocabulary.size, tasks=plans, unit_features=features, untied=encoder.untied)

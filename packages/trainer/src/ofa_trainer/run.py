@@ -35,6 +35,7 @@ from ofa_trainer.checkpointing import (
     step_folder,
     write_state,
 )
+from ofa_trainer.cutting import column_of, count_cuts, cut_message, look_for_cuts, summary
 from ofa_trainer.loop import Interrupted, StepResult, StepRunner
 from ofa_trainer.plans import TrainerOptions
 from ofa_trainer.preparing import Prepared
@@ -47,6 +48,7 @@ from ofa_trainer.reporting.events import (
     Saved,
     StepDone,
     Validated,
+    ValueCut,
     Warned,
     left_out,
 )
@@ -151,6 +153,7 @@ class Run:
         """Run to the end. Raises Interrupted, NonFiniteLoss, TooManyBadRows; the last whole checkpoint stays."""
         self.clock = Clock(self.state.elapsed_s)
         self._report_start()
+        self._report_expected_cuts()
         reason: EndReason | Literal["failed"] = "failed"
         try:
             with _stop_signal() as asked:
@@ -158,7 +161,11 @@ class Run:
                 self._finish(reason)
         finally:
             bad = self.state.stream.bad
-            self.reporter.report(RunEnded(step=self.state.step, reason=reason, seconds=self.clock.elapsed_s, bad_rows=bad))
+            seconds, cuts = self.clock.elapsed_s, self.state.cuts
+            self.reporter.report(RunEnded(step=self.state.step, reason=reason, seconds=seconds, bad_rows=bad, cuts=cuts))
+            drawn = dict(zip(self.prepared.mixture.names, self.state.stream.counts, strict=True))
+            for line in summary({column: count for column, count in cuts.items() if count}, drawn):
+                logger.warning("%s", line)
         if reason == "interrupted":
             raise Interrupted(self.state.step, None if self.output is None else str(step_folder(self.output, self.state.step)))
         return reason
@@ -175,6 +182,7 @@ class Run:
                 waited = time.perf_counter() - waiting
                 step = self.state.step
                 self._report_bad(rows)
+                self._report_cuts(rows)
                 result = self.runner.step(rows, step + 1, schedule.factor(step))
                 self._advance(rows)
                 schedule.total = self._total_steps(schedule)
@@ -355,6 +363,31 @@ class Run:
             self.reporter.report(
                 RowSkipped(step=self.state.step + 1, task=row.task, address=row.address, column=row.column, message=row.message)
             )
+
+    def _report_expected_cuts(self) -> None:
+        """Tell before the first step which columns are cut."""
+        cuts = dict(self.state.cuts)
+        for found in look_for_cuts(self.prepared):
+            if found.column not in cuts:
+                cuts[found.column] = 0
+                logger.warning("%s", found)
+                self.reporter.report(ValueCut(step=0, column=found.column, address="", message=str(found)))
+        self.state = self.state.model_copy(update={"cuts": cuts})
+
+    def _report_cuts(self, rows: StepRows) -> None:
+        """Tell of the first value of each column that is longer than its limit, and count the rows that hold such."""
+        slots, cuts = self.prepared.encoder.slots, dict(self.state.cuts)
+        for example in rows.examples:
+            for cut in example.cuts:
+                column = column_of(cut, slots)
+                if column not in cuts:
+                    cuts[column] = 0
+                    message = cut_message(cut, slots)
+                    event = ValueCut(step=self.state.step + 1, column=column, address=example.address, message=message)
+                    self.reporter.report(event)
+        for column, count in count_cuts(rows.examples, slots).items():
+            cuts[column] += count
+        self.state = self.state.model_copy(update={"cuts": cuts})
 
     def _report_step(self, factor: float) -> None:
         state, window = self.state, self._window

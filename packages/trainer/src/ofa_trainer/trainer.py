@@ -145,7 +145,14 @@ class Trainer:
 
     def prepare(self, model: GeneralistModel | ModelPlan | str, tasks: Sequence[Task]) -> Prepared:
         """Everything that is decided before the first step, without building the model."""
-        return prepare(tasks, _plan_of(model), self.options, self.catalog, fitting=self._fitting)
+        return prepare(
+            tasks,
+            _plan_of(model),
+            self.options,
+            self.catalog,
+            fitting=self._fitting,
+            max_items=self.generation.max_items,
+        )
 
     def _fitting(self, asset: str, done: int, total: int) -> None:
         Reporters(self.reporters).report(Fitting(asset=asset, done=done, total=total))
@@ -217,6 +224,7 @@ class Trainer:
             tokenizer=saved.checkpoint.vocabulary.tokenizer.local,
             closed_sets=saved.checkpoint.closed_sets,
             assets=saved.checkpoint.assets,
+            max_items=self.generation.max_items,
         )
         check_same_run(saved, prepared.train_plan)
         return prepared

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ofa_cli.console import print_json, print_table
+from ofa_cli.console import print_json, print_table, print_warning
 from ofa_cli.errors import UserError
 from ofa_cli.options import AsJson, CheckpointArgument, RunFileArgument, Settings
 
@@ -49,6 +49,9 @@ def evaluate(
     session = Session.from_pretrained(find_checkpoint(checkpoint), hosts=request.run.trainer.hosts)
     plan = EvaluatePlan(split=split.value, rows=rows, generation=request.run.generation)
     evaluation = judge(session, tasks, plan)
+    for name, task in evaluation.tasks.items():
+        for column, count in task.unfinished.items():
+            print_warning(f"task `{name}`: {count:,} of {task.rows:,} answers of `{column}` were cut at their longest length")
     if as_json:
         figures = evaluation.figures()
         print_json({task: {name: one.model_dump() for name, one in metrics.items()} for task, metrics in figures.items()})

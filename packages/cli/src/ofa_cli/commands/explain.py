@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ofa_cli.console import print_json, stderr, stdout
+from ofa_cli.console import print_json, print_warning, stderr, stdout
 from ofa_cli.options import AsJson, Data, RunOrInstruction, Settings
 
 
@@ -26,18 +26,27 @@ def explain(
     [bold]Example[/bold]  ofa explain run.yaml -n 3 --out seen
     """
     from ofa_instruction import default_catalog
+    from ofa_trainer.cutting import look_for_cuts
     from ofa_trainer.preparing import prepare
 
     from ofa_cli.explaining import explain_rows, print_rows, save_pictures
     from ofa_cli.request import read_request
 
     request = read_request(what, data=data, settings=settings or [])
-    prepared = prepare(request.tasks(), request.run.model.plan(), request.run.trainer, default_catalog())
+    prepared = prepare(
+        request.tasks(),
+        request.run.model.plan(),
+        request.run.trainer,
+        default_catalog(),
+        max_items=request.run.generation.max_items,
+    )
     rows = list(explain_rows(prepared, count, seed=request.run.trainer.seed))
     if as_json:
         print_json([row.as_json() for row in rows])
     else:
         print_rows(rows, stdout())
+    for cut in look_for_cuts(prepared):
+        print_warning(str(cut))
     if out is not None:
         for path in save_pictures(rows, out):
             stderr().print(f"wrote {path}", style="dim", soft_wrap=True, markup=False)

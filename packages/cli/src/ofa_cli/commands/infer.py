@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,9 +102,18 @@ def infer(
         answers = _print_answers(_rows(session, instruction, data, values, closed, options), as_json=as_json, top=top)
         if not answers:
             raise UserError(f"no row of {data} could be answered")
+    _tell_cut(answers.values())
     if save is not None:
         for path in save_answers(answers, save):
             stderr().print(f"wrote {path}", style="dim", markup=False, soft_wrap=True)
+
+
+def _tell_cut(answers: Collection[Output]) -> None:
+    """Say which columns were answered up to a limit and no further."""
+    cut = Counter(slot.column for answer in answers for slot in answer.slots if not slot.finished)
+    for column, count in cut.items():
+        which = "the answer" if len(answers) == 1 else f"{count:,} of {len(answers):,} answers"
+        print_warning(f"{which} of `{column}` met the longest length and was cut there; --max-length N allows another")
 
 
 def _generation(session: Session, **given: object) -> GenerationOptions:

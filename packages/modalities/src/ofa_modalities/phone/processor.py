@@ -40,12 +40,13 @@ class PhoneProcessor(BaseProcessor):
     def encode(self, value: object, context: EncodeContext) -> Item:
         """Ids of the phones. Raises SampleError for what is no text and where nothing is left to pronounce."""
         options = self.options
-        phones = read_phones(value, self.slot.column, options)[: options.max_length]
+        spoken = read_phones(value, self.slot.column, options)
+        phones = spoken[: options.max_length]
         units = np.array([self._start + INDEX[phone] for phone in phones], np.int64)
         if options.mask_ratio and (context.split == "train" or self.resources.also_target):
             wanted = min(len(units), math.ceil(options.mask_ratio * len(units) - 1e-9))
             units[context.rng.permutation(len(units))[:wanted]] = self._mask
-        return Item(units=units, shape=(len(units),))
+        return Item(units=units, shape=(len(units),), num_cut=len(spoken) - len(phones))
 
     def decode(self, units: NDArray[Any], context: DecodeContext) -> str:
         """The phones with a blank between them; a masked one is ``<mask>``."""

@@ -133,7 +133,8 @@ class TableProcessor(_TextOfStruct):
 
     def decode(self, units: NDArray[Any], context: DecodeContext) -> Table | Sql:
         """A table, mended where the text is not quite one, or the query as it was written."""
-        text = self._tokenizer.decode(units.tolist())
+        ids = units.tolist()
+        text = self._tokenizer.decode(self._tokenizer.whole(ids) if context.is_cut else ids)
         return Sql(text) if self.form == "sql" else parse_table(text)
 
 

@@ -48,35 +48,44 @@ class TextProcessor(BaseProcessor):
         text = read_text(value, self.slot.column)
         train = context.split == "train"
         if self._closed is not None:
-            ids = self._closed.encode(text)
+            ids, num_cut = self._closed.encode(text), 0
         else:
             text = normalise(text, uncased=options.uncased, no_punctuation=options.no_punctuation)
             if options.mask_ratio and (train or self.resources.also_target):
                 text = mask_words(text, options.mask_ratio, context.rng, options.mask_span)
-            ids = self._ids(text)
+            ids, num_cut = self._ids(text)
         if not (options.noise_ratio and train):
-            return Item(units=ids, shape=(len(ids),))
+            return Item(units=ids, shape=(len(ids),), num_cut=num_cut)
         noisy = replace_tokens(ids, options.noise_ratio, self._block, context.rng)
         if self.slot.side == "target":
-            return Item(units=ids, shape=(len(ids),), inputs=noisy)
-        return Item(units=noisy, shape=(len(ids),))
+            return Item(units=ids, shape=(len(ids),), inputs=noisy, num_cut=num_cut)
+        return Item(units=noisy, shape=(len(ids),), num_cut=num_cut)
 
-    def _ids(self, text: str) -> Int64:
+    def _ids(self, text: str) -> tuple[Int64, int]:
+        """Ids of the text, at most ``max_length`` of whole characters, and how many more there would be."""
         try:
             ids = self._tokenizer.encode(text)
         except ValueError as error:
             raise SampleError(self.slot.column, str(error)) from error
         if not ids:
             raise SampleError(self.slot.column, "nothing is left of the text to encode")
-        return np.array(ids[: self.options.max_length], np.int64)
+        most = self.options.max_length
+        if len(ids) <= most:
+            return np.array(ids, np.int64), 0
+        kept = self._tokenizer.whole(ids[:most])
+        if not kept:
+            raise SampleError(self.slot.column, f"not even the first character fits into max_length={most} tokens")
+        return np.array(kept, np.int64), len(ids) - len(kept)
 
     def decode(self, units: NDArray[Any], context: DecodeContext) -> str:
-        """The text of ids ``[U]`` without ``<end>``; of a closed set, the candidate's own spelling."""
+        """The text of ids ``[U]`` without ``<end>``, whole characters where it was cut; of a closed set, the candidate's own
+        spelling."""
         if self._closed is not None:
             answer = self._closed.decode(units)
             if answer is not None:
                 return answer
-        return self._tokenizer.decode(units.tolist())
+        ids = units.tolist()
+        return self._tokenizer.decode(self._tokenizer.whole(ids) if context.is_cut else ids)
 
     def reference(self, value: object, context: EncodeContext) -> str:
         """The whole text, written as it is learnt; of a closed set, the candidate's own spelling. One outside the set stays."""

@@ -10,7 +10,7 @@ class TextOptions(Options):
     """How a text becomes tokens."""
 
     max_length: int = Field(default=256, ge=1)
-    """Longest text in tokens; what is beyond is cut off."""
+    """Longest text in tokens; what is beyond is cut off, which is told, and its end is not learnt."""
     uncased: bool = False
     """Lower-case the text."""
     no_punctuation: bool = False

@@ -133,17 +133,18 @@ def generate(
         slots=[{} for _ in row_keys],
         counts=[{} for _ in row_keys],
         choices=[0.0 for _ in row_keys],
+        stopped=[set() for _ in row_keys],
     )
     walk.run(steps, list(range(len(row_keys))), (), 0)
     return [
-        RowAnswer(slots=slots, counts=counts, choices=total)
-        for slots, counts, total in zip(walk.slots, walk.counts, walk.choices, strict=True)
+        RowAnswer(slots=slots, counts=counts, choices=total, stopped=frozenset(stopped))
+        for slots, counts, total, stopped in zip(walk.slots, walk.counts, walk.choices, walk.stopped, strict=True)
     ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Walk:
-    """Everything the steps share. ``slots``, ``counts`` and ``choices`` are filled on the way, one entry a row.
+    """Everything the steps share. ``slots``, ``counts``, ``choices`` and ``stopped`` are filled on the way, one entry a row.
 
     choices_of: what each slot may answer, by slot, filled on the way as well.
     """
@@ -157,6 +158,7 @@ class _Walk:
     slots: list[dict[tuple[int, Path], tuple[Hypothesis, ...]]]
     counts: list[dict[tuple[int, Path], int]]
     choices: list[float]
+    stopped: list[set[int]]
     choices_of: dict[int, Choices] = field(default_factory=dict)
 
     def run(self, steps: Sequence[Step], rows: Sequence[int], path: Path, reserve: int) -> None:
@@ -205,6 +207,8 @@ class _Walk:
             free = [row for row in live if given[row] is None]
             going = dict.fromkeys(live, False) | {row: item < (given[row] or 0) for row in live if given[row] is not None}
             open_ = [row for row in free if item < self.options.max_items and self.lanes.room(row * self.lanes.copies) >= need]
+            for row in set(free) - set(open_):
+                self.stopped[row].add(number)
             if open_:
                 going |= dict(zip(open_, self._choose(open_), strict=True))
             for row in live:

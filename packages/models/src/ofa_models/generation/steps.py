@@ -107,11 +107,13 @@ class RowAnswer:
     slots: by slot index and path, the hypotheses, best first; the walk went on from the first.
     counts: by repeat (number of its step among the repeats, in reading order) and path, how many items there are.
     choices: log-probability of all choices of ``<next>`` or ``<end>`` together.
+    stopped: repeats (by number) that met their most items, or the end of the cache, before they ended by themselves.
     """
 
     slots: dict[tuple[int, Path], tuple[Hypothesis, ...]]
     counts: dict[tuple[int, Path], int]
     choices: float = 0.0
+    stopped: frozenset[int] = frozenset()
 
     @property
     def log_probability(self) -> float:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 MASK = "<mask>"
 
 
-def masked_words(shown: str, reference: str) -> list[int]:
-    """Places in the reference's words that ``shown`` hides, ascending.
+def masked_words(shown: str, reference: str, *, is_cut: bool = False) -> list[int]:
+    """Places in the reference's words that ``shown`` hides, ascending. is_cut: the reference goes on where ``shown`` ends.
 
     >>> masked_words("the <mask> sat on the <mask>", "the black cat sat on the mat")
     [1, 2, 6]
@@ -40,7 +40,11 @@ def masked_words(shown: str, reference: str) -> list[int]:
     visible = _in_place(seen, wanted)
     if len(visible) + seen.count(MASK) < len(wanted) or len(seen) != len(wanted):
         visible = _in_runs(seen, wanted)
-    return [place for place in range(len(wanted)) if place not in visible]
+    stop = len(wanted)
+    if is_cut:
+        masks = next((count for count, word in enumerate(reversed(seen)) if word != MASK), len(seen))
+        stop = min(stop, max(visible, default=-1) + 1 + masks)
+    return [place for place in range(stop) if place not in visible]
 
 
 def restored_words(answer: str, reference: str) -> set[int]:
@@ -79,7 +83,7 @@ def masked_word_accuracy(rows: Sequence[Judged], options: NoOptions) -> Scores:
     for row in rows:
         if row.shown is None:
             raise ValueError("masked_word_accuracy needs the text as the model was shown it, and got none")
-        hidden = masked_words(row.shown, str(row.reference))
+        hidden = masked_words(row.shown, str(row.reference), is_cut=row.shown_is_cut)
         restored = restored_words("" if row.answer is None else str(row.answer), str(row.reference))
         shares.append(sum(place in restored for place in hidden) / len(hidden) if hidden else 0.0)
         weights.append(float(len(hidden)))

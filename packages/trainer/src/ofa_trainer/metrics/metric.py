@@ -29,6 +29,7 @@ class Judged:
     answer: the decoded value, None where the model gave none. reference: the row's value in the form of an answer, as the
     slot's :meth:`ofa_modalities.Processor.reference` gives it (a picture, a sound, a motion; the phones of a word).
     shown: the source text as the model read it, its masked words as ``<mask>``; only infilling asks for it.
+    shown_is_cut: whether it was longer than what is read.
     root: where relative paths of ``given`` start, and what they stay inside; None: they are the user's own.
     candidates: of the closed set that the answer is from; None: it is from none.
     given: raw values of the other columns that the metrics of this answer read, by :meth:`MetricSpec.reads`.
@@ -37,6 +38,7 @@ class Judged:
     answer: object
     reference: object
     shown: str | None = None
+    shown_is_cut: bool = False
     root: Path | None = None
     candidates: EqualTexts | None = None
     given: Mapping[str, object] = field(default_factory=dict)

@@ -83,6 +83,17 @@ class RowSkipped(Plan):
     message: str
 
 
+class ValueCut(Plan):
+    """The first value of a column that is longer than its limit; step 0: some rows were looked at before the first step."""
+
+    event: Literal["cut"] = "cut"
+    step: int
+    column: str
+    """``task/column``."""
+    address: str
+    message: str
+
+
 class Validated(Plan):
     """After a validation."""
 
@@ -123,10 +134,12 @@ class RunEnded(Plan):
     reason: Literal["done", "stopped", "time", "interrupted", "failed"]
     seconds: float
     bad_rows: int
+    cuts: dict[str, int] = Field(default_factory=dict)
+    """Rows drawn with values longer than their limits, by ``task/column``."""
 
 
 Event = Annotated[
-    Fitting | RunStarted | StepDone | RowSkipped | Validated | Warned | Saved | RunEnded, Field(discriminator="event")
+    Fitting | RunStarted | StepDone | RowSkipped | ValueCut | Validated | Warned | Saved | RunEnded, Field(discriminator="event")
 ]
 
 

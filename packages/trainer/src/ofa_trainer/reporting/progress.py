@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ofa_trainer.reporting.events import Event, Fitting, RowSkipped, RunEnded, RunStarted, Saved, StepDone, Validated
+from ofa_trainer.reporting.events import Event, Fitting, RowSkipped, RunEnded, RunStarted, Saved, StepDone, Validated, ValueCut
 
 MAX_BAD_ROWS_SHOWN = 10
 
@@ -33,6 +33,9 @@ class ProgressReporter:
                 self._step(event)
             case RowSkipped():
                 self._skipped(event)
+            case ValueCut() if event.step:  # those before the first step are logged as warnings
+                text = f"{event.address}: {event.message}"
+                self.console.print(text, style="yellow", markup=False, highlight=False, emoji=False, soft_wrap=True)
             case Validated():
                 self._validated(event)
             case Saved():
