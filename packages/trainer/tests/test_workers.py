@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from itertools import count, islice
@@ -90,3 +93,45 @@ def test_a_worker_that_is_killed_is_an_error_with_its_exit_code(tmp_path: Path) 
     results = encode_in_order(reader_of(Noted(tmp_path, dies_at=40)), draws(), 2, ahead_tokens=1)
     with pytest.raises(RuntimeError, match="exit code -9"):
         list(islice(results, 200))
+
+
+PARENT = """
+    import os, sys, time
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    import test_workers
+    from test_workers import Noted, draws, encode_in_order, reader_of
+
+    class Busy(Noted):
+        def read(self, index, epoch):
+            (self.folder / f"pid-{{os.getpid()}}").touch()
+            time.sleep(600)
+
+    next(encode_in_order(reader_of(Busy(Path(sys.argv[1]))), draws(), 2, ahead_tokens=1))
+"""
+
+
+def _is_running(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_workers_end_with_a_parent_that_is_killed_whatever_they_are_busy_with(tmp_path: Path) -> None:
+    program = textwrap.dedent(PARENT.format(tests=str(Path(__file__).parent)))
+    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
+    end = time.monotonic() + PATIENCE_S
+    while len(list(tmp_path.glob("pid-*"))) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    workers = [int(path.name.removeprefix("pid-")) for path in tmp_path.glob("pid-*")]
+    assert len(workers) == 2
+    assert all(map(_is_running, workers))
+    parent.kill()
+    parent.wait()
+    end = time.monotonic() + 2
+    while any(map(_is_running, workers)) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not any(map(_is_running, workers))

@@ -10,12 +10,14 @@ pipe while the main thread computes: a worker never waits for the step to end be
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -33,6 +35,7 @@ from ofa_trainer.mixture import Draw, row_rng
 from ofa_trainer.source import Source
 
 CHUNK_ROWS = 16
+_PR_SET_PDEATHSIG = 1
 LEAST_CHUNKS_AHEAD = 4
 """Of each worker, whatever the rows hold."""
 
@@ -217,6 +220,7 @@ def _receive(pipe: Connection, received: queue.SimpleQueue[Any]) -> None:
 
 
 def _work(reader: RowReader, pipe: Connection, parent: int) -> None:
+    _end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker would inherit a handler that goes on
     if "torch" in sys.modules:
@@ -224,9 +228,6 @@ def _work(reader: RowReader, pipe: Connection, parent: int) -> None:
 
         torch.set_num_threads(1)
     while True:
-        while not pipe.poll(5.0):
-            if os.getppid() != parent:
-                return
         try:
             chunk = pipe.recv()
         except (EOFError, ConnectionResetError):
@@ -239,3 +240,22 @@ def _work(reader: RowReader, pipe: Connection, parent: int) -> None:
             pipe.send(answer)
         except (BrokenPipeError, ConnectionResetError):
             return
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent ends, however that ends, and whatever this process is busy with.
+
+    A pipe does not tell: other workers hold its far end too. Linux is asked for the signal; elsewhere a thread looks.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before it was asked for
+            os._exit(1)
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
