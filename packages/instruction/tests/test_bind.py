@@ -16,6 +16,7 @@ from ofa_instruction import (
     bind,
     compile,
 )
+from ofa_instruction.binding import items_of
 
 Binder = Callable[..., BoundInstruction]
 
@@ -145,3 +146,16 @@ def test_rows_that_do_not_fit(row: dict[str, object], column: str, message: str,
 def test_a_near_match_is_suggested(bound: Binder) -> None:
     with pytest.raises(BindError, match=r"did you mean `question`\?"):
         bound("[TEXT:qestion] ->", {"question": "?", "b": 1})
+
+
+@pytest.mark.parametrize("text", ['["a", "b"]', "['a', 'b']", "('a', 'b')", ' ["a","b"] '])
+def test_the_text_of_a_list_is_its_items(text: str) -> None:
+    assert list(items_of("words", text)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "", "['a' 'b']", "[1 2]", "[a]", "{}", "[" * 100_000, "['" + "a" * 2_000_000 + "']", "(1)"]
+)
+def test_any_other_text_is_no_list(text: str) -> None:
+    with pytest.raises(BindError, match="must be a list, not str; in a text file write"):
+        items_of("words", text)

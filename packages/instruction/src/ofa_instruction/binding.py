@@ -5,12 +5,19 @@ A repeat takes equally long list columns, one item of each per round; nested rep
 
 from __future__ import annotations
 
+import ast
+import io
+import json
+import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias, cast
 
 from ofa_instruction.errors import BindError, nearest, quote
 from ofa_instruction.plans import ContrastPlan, InstructionPlan, NodePlan, RepeatPlan, SlotPlan, TextPlan, walk_slots
+
+_LONGEST_PYTHON_LIST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +149,11 @@ class _Binder:
 def items_of(column: str, value: object) -> Sequence[object]:
     """The value of a column in a repeat as its items: a list, a tuple, or something that can be indexed like one (an array).
 
+    The text of a list, as a cell of a CSV holds it, is read as JSON or as Python writes one.
     Raises :class:`BindError` for anything else.
     """
+    if isinstance(value, str):
+        value = _list_of_text(value)
     if not isinstance(value, str | bytes | bytearray | Mapping) and hasattr(value, "__getitem__"):
         items = cast("Sequence[object]", value)
         try:
@@ -152,5 +162,30 @@ def items_of(column: str, value: object) -> Sequence[object]:
             pass
         else:
             return items
-    message = f"column {quote(column)} stands in a repeat and must be a list, not {type(value).__name__}"
-    raise BindError(message, column)
+    kind = type(value).__name__
+    hint = '; in a text file write ["a", "b"]' if isinstance(value, str) else ""
+    raise BindError(f"column {quote(column)} stands in a repeat and must be a list, not {kind}{hint}", column)
+
+
+def _list_of_text(text: str) -> object:
+    """The list that a text spells; the text itself where it spells none."""
+    if text.strip()[:1] not in ("[", "("):
+        return text
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = _python_list(text)
+    return found if isinstance(found, list | tuple) else text
+
+
+def _python_list(text: str) -> object:
+    """A list as Python writes it; None: it is none, or NumPy's, whose texts without commas Python would join."""
+    if len(text) > _LONGEST_PYTHON_LIST:
+        return None
+    try:
+        kinds = [token.type for token in tokenize.generate_tokens(io.StringIO(text.strip()).readline)]
+        if any(first == second == tokenize.STRING for first, second in pairwise(kinds)):
+            return None
+        return cast("object", ast.literal_eval(text.strip()))
+    except (ValueError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError):
+        return None

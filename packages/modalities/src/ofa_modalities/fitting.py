@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from ofa_instruction.binding import items_of
 from ofa_instruction.catalog import Catalog
+from ofa_instruction.errors import BindError
 from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan
 from ofa_instruction.specs import Options
 
 from ofa_modalities.building import slot_candidates
+from ofa_modalities.copies import own_copy
 from ofa_modalities.processor import FitContext, Processor, SampleError
 from ofa_modalities.program import Assets
 from ofa_modalities.tokenizer import TextTokenizer
@@ -43,11 +47,11 @@ def collect_texts(
 
 def texts_of_rows(task: TaskPlan, catalog: Catalog, rows: Iterable[Mapping[str, object]]) -> Iterator[list[str]]:
     """The texts of each row, of all slots; values that cannot be read are passed over."""
-    readers = list(_readers(task, catalog))
+    readers, depths = list(_readers(task, catalog)), column_depths(task)
     for row in rows:
         texts: list[str] = []
         for slot, options, implementation in readers:
-            for value in _values(row.get(slot.column)):
+            for value in _values(row.get(slot.column), depths[slot.column]):
                 try:
                     texts.extend(implementation.corpus(slot, options, value))
                 except SampleError:
@@ -105,7 +109,7 @@ def fit_assets(
     """
     needs: dict[str, tuple[SlotPlan, Options, type[Processor], dict[tuple[str, str], int]]] = {}
     for task in tasks:
-        depths = dict(_depths(task))
+        depths = column_depths(task)
         for slot in _slots(task):
             options = catalog.validate(slot.processor, "ofa.processors")
             implementation: type[Processor] = catalog.processor(slot.processor.name).spec.load()
@@ -128,19 +132,24 @@ def _pooled(values: ColumnValues, columns: Mapping[tuple[str, str], int]) -> Ite
     """The values of several columns; of one inside repeats (their number), each item."""
     for column, depth in columns.items():
         for value, root in values(*column):
-            yield from ((item, root) for item in _items(value, depth))
+            yield from ((own_copy(item), root) for item in items_below(value, depth))
 
 
-def _items(value: object, depth: int) -> Iterator[object]:
+def items_below(value: object, depth: int) -> Iterator[object]:
+    """What stands inside so many repeats of a column's value; nothing where it is missing or no list."""
     if depth == 0:
         yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _items(item, depth - 1)
+        return
+    try:
+        items = items_of("", value)
+    except BindError:
+        return
+    for place in range(len(items)):
+        yield from items_below(items[place], depth - 1)
 
 
-def _depths(task: TaskPlan) -> Iterator[tuple[str, int]]:
-    """Each column with the number of repeats around it."""
+def column_depths(task: TaskPlan) -> dict[str, int]:
+    """The number of repeats around each column."""
 
     def walk(nodes: Iterable[NodePlan], depth: int) -> Iterator[tuple[str, int]]:
         for node in nodes:
@@ -154,8 +163,7 @@ def _depths(task: TaskPlan) -> Iterator[tuple[str, int]]:
                 case TextPlan():
                     pass
 
-    for plan in task.instructions:
-        yield from walk((*plan.source, *plan.target), 0)
+    return dict(chain.from_iterable(walk((*plan.source, *plan.target), 0) for plan in task.instructions))
 
 
 def _slots(task: TaskPlan) -> Iterator[SlotPlan]:
@@ -178,10 +186,11 @@ def _fixed_texts(task: TaskPlan) -> Iterator[str]:
         yield from texts((*plan.source, *plan.target))
 
 
-def _values(value: object) -> Iterator[object]:
-    """A value, or the items of a list of them: slots inside a repeat bind to list columns."""
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _values(item)
-    else:
-        yield value
+def _values(value: object, depth: int) -> Iterator[object]:
+    """What stands inside the repeats of a column, and inside of lists there."""
+    for item in items_below(value, depth):
+        if isinstance(item, list | tuple):
+            for part in item:
+                yield from _values(part, 0)
+        else:
+            yield item

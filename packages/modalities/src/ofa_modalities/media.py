@@ -102,8 +102,12 @@ def read_object(value: object, column: str, what: str, max_bytes: int) -> object
         return value
     try:
         if callable(getattr(opened, "seekable", None)) and opened.seekable():
+            place = opened.tell()
             opened.seek(0)
-        content = opened.read(max_bytes + 1)
+            content = opened.read(max_bytes + 1)
+            opened.seek(place)  # where its owner left it
+        else:
+            content = opened.read(max_bytes + 1)
     except (OSError, ValueError, TypeError) as error:
         raise SampleError(column, f"the open file of the {what} cannot be read: {error}") from error
     if not isinstance(content, bytes):

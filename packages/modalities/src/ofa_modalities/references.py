@@ -11,6 +11,7 @@ from ofa_instruction.binding import Bound, BoundRepeat, BoundSlot, bind
 from ofa_instruction.errors import BindError
 from ofa_instruction.plans import SlotPlan, walk_slots
 
+from ofa_modalities.copies import own_copy
 from ofa_modalities.processor import EncodeContext, Item, SampleError, Split
 from ofa_modalities.program import Program
 
@@ -69,4 +70,4 @@ class ReferenceReader:
             hosts=self._hosts,
             row=self._row,
         )
-        return self._program.slots[slot.index].processor.reference(value, context)
+        return self._program.slots[slot.index].processor.reference(own_copy(value), context)

@@ -11,6 +11,7 @@ import numpy as np
 from ofa_instruction.binding import Bound, BoundRepeat, BoundSlot, bind
 from ofa_instruction.errors import BindError
 
+from ofa_modalities.copies import own_copy
 from ofa_modalities.processor import EncodeContext, Item, SampleError, Split
 from ofa_modalities.program import Program, SlotStep, Step, TextStep
 from ofa_modalities.segment import Cut, EncodedSegment
@@ -137,7 +138,7 @@ class Walk:
             context = EncodeContext(
                 split=self._split, rng=self._rng, referred=referred, root=self._root, hosts=self._hosts, row=self._row
             )
-            item = step.processor.encode(self._values[key], context)
+            item = step.processor.encode(own_copy(self._values[key]), context)
             assert len(item.units) == math.prod(item.shape), f"units of `{step.slot.column}` do not fill their shape {item.shape}"
             self._items[key] = item
             cut = step.cut(item)

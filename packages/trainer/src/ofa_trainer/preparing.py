@@ -17,7 +17,15 @@ from typing import cast
 from ofa_instruction import Catalog, ContrastPlan, NodePlan, OFAWarning, RepeatPlan, SlotPlan, TaskPlan
 from ofa_modalities.closed_set import check_candidates, closed_set_plan, collect_candidates
 from ofa_modalities.encoder import TaskEncoder
-from ofa_modalities.fitting import ColumnValues, collect_texts, fit_assets, fit_vocabulary, texts_of_rows
+from ofa_modalities.fitting import (
+    ColumnValues,
+    collect_texts,
+    column_depths,
+    fit_assets,
+    fit_vocabulary,
+    items_below,
+    texts_of_rows,
+)
 from ofa_modalities.program import Assets
 from ofa_modalities.tokenizer import TextTokenizer, load_tokenizer, train_tokenizer
 from ofa_modalities.vocabulary import Vocabulary
@@ -254,7 +262,8 @@ def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int, seed: int) -> dict[s
             found[name] = check_candidates(task.closed_sets[name], name)
             continue
         values = _column(task, column, fit_rows, seed)
-        found[name] = collect_candidates(_flat(values))
+        depth = column_depths(plan)[column]
+        found[name] = collect_candidates(item for value in values for item in items_below(value, depth))
         if not found[name]:
             raise DataError(f"task `{task.name}`: the column `{column}` holds no text to make the closed set `{name}` of")
     learnt = [slot for slot in slots_of(plan) if slot.criteria]
@@ -287,14 +296,6 @@ def _column(task: Task, column: str, fit_rows: int, seed: int) -> Iterable[objec
             len(source),
         )
     return (row.get(column) for row in spread_rows(source, fit_rows, seed))
-
-
-def _flat(values: Iterable[object]) -> Iterator[object]:
-    for value in values:
-        if isinstance(value, list | tuple):
-            yield from _flat(value)
-        else:
-            yield value
 
 
 def _column_values(tasks: Sequence[Task], fit_rows: int, seed: int) -> ColumnValues:

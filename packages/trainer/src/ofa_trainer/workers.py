@@ -27,6 +27,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 import numpy as np
+from ofa_modalities.copies import own_copy
 from ofa_modalities.encoder import TaskEncoder
 from ofa_modalities.processor import SampleError, Split
 from ofa_modalities.segment import Example
@@ -76,12 +77,20 @@ class RowReader:
     seed: int
 
     def row(self, draw: Draw) -> Mapping[str, object]:
-        """The row as it will be encoded. Raises SampleError."""
+        """The row as it will be encoded; a transform gets its own copy. Raises SampleError, and what a transform raises."""
         row = self.sources[draw.task].read(draw.index, draw.epoch)
         transform = self.transforms[draw.task]
-        if transform is not None:
-            row = transform(row, row_rng(self.seed, self.names[draw.task], draw.epoch, draw.index, "transform"))
-        return row
+        if transform is None:
+            return row
+        rng = row_rng(self.seed, self.names[draw.task], draw.epoch, draw.index, "transform")
+        try:
+            changed = transform(own_copy(row), rng)
+            if not isinstance(changed, Mapping):
+                raise TypeError(f"a transform returns the row to encode, not {type(changed).__name__}")
+        except Exception as error:
+            error.add_note(f"task `{self.names[draw.task]}`, {self.sources[draw.task].address(draw.index)}: in its transform")
+            raise
+        return changed
 
     def __call__(self, draw: Draw) -> Result:
         """Read and encode one row; a bad one comes back as what is wrong with it."""
