@@ -79,7 +79,7 @@ def test_what_a_transform_raises_names_the_row() -> None:
     for transform, kind in ((fails, KeyError), (forgets, TypeError)):
         with pytest.raises(kind) as caught:
             _read(_rows(), transform)
-        assert caught.value.__notes__ == ["task `t`, t/train:row 1: in its transform"]
+        assert caught.value.__notes__ == ["in task `t`, at t/train:row 1"]
 
 
 def test_a_task_and_a_trainer_change_nothing_that_they_are_given() -> None:

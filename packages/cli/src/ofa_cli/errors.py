@@ -80,7 +80,7 @@ def _message(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}"
     if type(error).__name__ == "ValidationError":  # pydantic's, which is not imported for an error that never comes
         return _validation_message(error)
-    return str(error) or type(error).__name__
+    return "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())])
 
 
 def _validation_message(error: Any) -> str:

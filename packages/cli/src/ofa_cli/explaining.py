@@ -14,6 +14,7 @@ from ofa_trainer.mixture import Draw
 from ofa_trainer.preparing import Prepared
 from ofa_trainer.row_transforms.applying import row_changes
 from ofa_trainer.sources.choosing import spread_indices
+from ofa_trainer.sources.views import row_number
 from ofa_trainer.workers import BadRow, RowReader
 
 if TYPE_CHECKING:
@@ -54,10 +55,11 @@ class SeenSegment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenRow:
-    """One row. cut: what is longer than its limit. error: why it cannot be encoded."""
+    """One row. row: its number in the data, from 1. cut: what is longer than its limit. error: why it cannot be encoded."""
 
     task: str
     address: str
+    row: int
     num_source_tokens: int = 0
     num_target_tokens: int = 0
     segments: tuple[SeenSegment, ...] = ()
@@ -69,6 +71,7 @@ class SeenRow:
         return {
             "task": self.task,
             "address": self.address,
+            "row": self.row,
             "num_source_tokens": self.num_source_tokens,
             "num_target_tokens": self.num_target_tokens,
             "segments": [segment.as_json() for segment in self.segments],
@@ -95,17 +98,19 @@ def explain_rows(prepared: Prepared, count: int, *, seed: int = 0) -> Iterator[S
         assert source is not None
         for index in spread_indices(len(source), count, seed):
             result = reader(Draw(task=number, epoch=0, index=index))
+            row = row_number(source, index)
             if isinstance(result, BadRow):
-                yield SeenRow(task=task.name, address=source.address(index), error=str(result))
+                yield SeenRow(task=task.name, address=source.address(index), row=row, error=str(result))
             else:
-                yield _row(prepared, task.name, result)
+                yield _row(prepared, task.name, result, row)
 
 
-def _row(prepared: Prepared, task: str, example: Example) -> SeenRow:
+def _row(prepared: Prepared, task: str, example: Example, row: int) -> SeenRow:
     sides = (("source", example.source), ("target", example.target))
     return SeenRow(
         task=task,
         address=example.address,
+        row=row,
         num_source_tokens=example.num_source_tokens,
         num_target_tokens=example.num_target_tokens,
         segments=tuple(_segment(prepared, side, segment) for side, segments in sides for segment in segments),
@@ -159,13 +164,13 @@ def _labels(segment: EncodedSegment, spell: Callable[[Iterable[int]], list[str]]
 
 
 def save_pictures(rows: Sequence[SeenRow], folder: Path) -> list[Path]:
-    """Write the rebuilt pictures as PNG and return their paths."""
+    """Write the rebuilt pictures as PNG, each named by its task and row, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for number, row in enumerate(rows):
+    for row in rows:
         for place, segment in enumerate(row.segments):
             if segment.picture is not None:
-                path = folder / f"{row.task}-{number:03}-{segment.column}-{place}.png"
+                path = folder / f"{row.task}-{row.row:05}-{segment.column}-{place}.png"
                 segment.picture.save(path)
                 paths.append(path)
     return paths

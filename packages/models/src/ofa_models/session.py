@@ -175,8 +175,9 @@ class Session:
         resolved = self.resolve(instruction, candidates)
         encoded: list[Example | SampleError] = []
         for number, row in enumerate(rows):
-            address = addresses[number] if addresses is not None else ""
-            rng = rngs(number) if rngs is not None else _rng(address or str(number))
+            given = addresses[number] if addresses is not None else ""
+            address = given or (f"row {number + 1}" if len(rows) > 1 else "")
+            rng = rngs(number) if rngs is not None else _rng(given or str(number))
             try:
                 encoded.append(
                     resolved.encoder.encode(

@@ -32,6 +32,7 @@ from ofa_trainer.reporting.events import Figure
 from ofa_trainer.source import Source
 from ofa_trainer.sources.choosing import spread_indices
 from ofa_trainer.sources.common import DataError
+from ofa_trainer.sources.views import row_number
 from ofa_trainer.task import Task
 from ofa_trainer.workers import BadRow
 
@@ -113,11 +114,11 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
     chosen = spread_indices(len(source), len(source) if plan.rows is None else plan.rows, plan.seed)
     for start in range(0, len(chosen), plan.batch_rows):
         indices = chosen[start : start + plan.batch_rows]
-        rows, examples, references = _encode(session, task, source, indices, plan, bad, set().union(*reads.values()))
+        good, rows, examples, references = _encode(session, task, source, indices, plan, bad, set().union(*reads.values()))
         root: Path | None = getattr(source, "root", None)
         outputs = session.answer(resolved, examples, generation=plan.generation, rows=rows, root=root)
         unfinished.update(slot.column for output in outputs for slot in output.slots if not slot.finished)
-        for row, example, output, reference in zip(rows, examples, outputs, references, strict=True):
+        for index, row, example, output, reference in zip(good, rows, examples, outputs, references, strict=True):
             for slot in slots:
                 one = Judged(
                     answer=output[slot.column],
@@ -127,6 +128,8 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
                     root=root,
                     candidates=candidates[slot.column],
                     given={column: row[column] for column in reads[slot.column]},
+                    row=row_number(source, index),
+                    address=example.address,
                 )
                 judged[slot.column].append(one)
     for skipped in bad:
@@ -165,13 +168,14 @@ def _encode(
     plan: EvaluatePlan,
     bad: list[BadRow],
     needed: Collection[str],
-) -> tuple[list[Mapping[str, object]], list[Example], list[dict[str, object]]]:
-    """Rows that can be judged, encoded without their answers, and what should be answered.
+) -> tuple[list[int], list[Mapping[str, object]], list[Example], list[dict[str, object]]]:
+    """Rows that can be judged with their indices, encoded without their answers, and what should be answered.
 
     needed: columns that metrics read beside them.
     """
     resolved = session.resolve(task.name)
     targets = [slot.column for slot in answered_slots(resolved.plan)]
+    good: list[int] = []
     rows: list[Mapping[str, object]] = []
     examples: list[Example] = []
     references: list[dict[str, object]] = []
@@ -200,10 +204,11 @@ def _encode(
         except SampleError as error:
             bad.append(BadRow(task.name, error.address or address, error.column, error.message))
             continue
+        good.append(index)
         rows.append(row)
         examples.append(example)
         references.append(reference)
-    return rows, examples, references
+    return good, rows, examples, references
 
 
 def _reads_column(resolved: Resolved, line: int, column: str) -> bool:

@@ -83,13 +83,9 @@ class RowReader:
         if transform is None:
             return row
         rng = row_rng(self.seed, self.names[draw.task], draw.epoch, draw.index, "transform")
-        try:
-            changed = transform(own_copy(row), rng)
-            if not isinstance(changed, Mapping):
-                raise TypeError(f"a transform returns the row to encode, not {type(changed).__name__}")
-        except Exception as error:
-            error.add_note(f"task `{self.names[draw.task]}`, {self.sources[draw.task].address(draw.index)}: in its transform")
-            raise
+        changed = transform(own_copy(row), rng)
+        if not isinstance(changed, Mapping):
+            raise TypeError(f"a transform returns the row to encode, not {type(changed).__name__}")
         return changed
 
     def __call__(self, draw: Draw) -> Result:
@@ -102,6 +98,9 @@ class RowReader:
             return self.encoder.encode(name, self.row(draw), split=self.split, rng=rng, address=address, root=root)
         except SampleError as error:
             return BadRow(name, error.address or address, error.column, error.message)
+        except Exception as error:
+            error.add_note(f"in task `{name}`, at {address}")
+            raise
 
 
 def encode_in_order(

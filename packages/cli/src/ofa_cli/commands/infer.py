@@ -135,19 +135,19 @@ def _print_answer(output: Output, *, as_json: bool, top: int | None = None) -> N
         write(answer_text(output))
 
 
-def _print_answers(rows: Iterable[tuple[str, Output | str]], *, as_json: bool, top: int | None = None) -> dict[str, Output]:
+def _print_answers(rows: Iterable[tuple[int, str, Output | str]], *, as_json: bool, top: int | None = None) -> dict[str, Output]:
     """Print the answers of a file's rows as they come (JSON: at the end), warn of the others; the answers by row number."""
     from ofa_cli.asking import answer_json, answer_text, top_lines
 
     answers: dict[str, Output] = {}
     found = []
-    for number, (address, answer) in enumerate(rows, 1):
+    for number, address, answer in rows:
         if isinstance(answer, str):
             print_warning(f"skipped {answer}")
             continue
         answers[f"{number:05}"] = answer
         if as_json:
-            found.append(answer_json(answer, address))
+            found.append({"row": number} | answer_json(answer, address))
         elif top is not None:
             write("\n".join(f"{address}\t{line}" for line in top_lines(answer, top)))
         else:
@@ -164,23 +164,34 @@ def _rows(
     values: dict[str, str],
     closed: list[str] | dict[str, list[str]] | None,
     options: GenerationOptions,
-) -> Iterator[tuple[str, Output | str]]:
-    """(address, answer or what is wrong) of every row of a file, ``values`` laid over each."""
+) -> Iterator[tuple[int, str, Output | str]]:
+    """(row number, address, answer or what is wrong) of every row of a file in order, ``values`` laid over each."""
     from ofa_modalities.processor import SampleError
     from ofa_trainer.sources.opening import open_source
+    from ofa_trainer.sources.views import row_number
 
     source = open_source(data, base=Path.cwd())
     root = getattr(source, "root", None)
     for start in range(0, len(source), ROWS_AT_ONCE):
-        rows, addresses = [], []
-        for index in range(start, min(start + ROWS_AT_ONCE, len(source))):
+        indices = range(start, min(start + ROWS_AT_ONCE, len(source)))
+        found: dict[int, Output | SampleError] = {}
+        rows = {}
+        for index in indices:
             try:
-                rows.append({**source.read(index, 0), **values})
-                addresses.append(source.address(index))
+                rows[index] = {**source.read(index, 0), **values}
             except SampleError as error:
-                yield source.address(index), str(error)
+                found[index] = error
+        addresses = [source.address(index) for index in rows]
         answers = session.batch(
-            instruction, rows, candidates=closed, generation=options, on_error="collect", addresses=addresses, root=root
+            instruction,
+            list(rows.values()),
+            candidates=closed,
+            generation=options,
+            on_error="collect",
+            addresses=addresses,
+            root=root,
         )
-        for address, answer in zip(addresses, answers, strict=True):
-            yield address, str(answer) if isinstance(answer, SampleError) else answer
+        found.update(zip(rows, answers, strict=True))
+        for index in indices:
+            answer = found[index]
+            yield row_number(source, index), source.address(index), str(answer) if isinstance(answer, SampleError) else answer

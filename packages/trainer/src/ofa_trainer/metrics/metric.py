@@ -33,6 +33,7 @@ class Judged:
     root: where relative paths of ``given`` start, and what they stay inside; None: they are the user's own.
     candidates: of the closed set that the answer is from; None: it is from none.
     given: raw values of the other columns that the metrics of this answer read, by :meth:`MetricSpec.reads`.
+    row: its number in the data, from 1; 0: unknown. address: where it came from.
     """
 
     answer: object
@@ -42,6 +43,8 @@ class Judged:
     root: Path | None = None
     candidates: EqualTexts | None = None
     given: Mapping[str, object] = field(default_factory=dict)
+    row: int = 0
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,13 @@ class Picked:
         return self.source.read(self.index(index), epoch)
 
 
+def row_number(source: Source, index: int) -> int:
+    """Which row of the data a row of a source is, counted from 1, whatever was picked from it."""
+    if isinstance(source, Renamed):
+        return row_number(source.source, index)
+    return row_number(source.source, source.index(index)) if isinstance(source, Picked) else index + 1
+
+
 def column_of(source: Source, name: str) -> Iterable[object] | None:
     """All values of a column where the source can read it alone (it has a method ``column``); None: read the rows."""
     if isinstance(source, Renamed):
