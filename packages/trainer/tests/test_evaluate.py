@@ -113,3 +113,20 @@ def test_classes_that_differ_in_case_are_two_for_their_accuracy() -> None:
         ((column, judged),) = found.judged.items()
         right = sum(row.answer == row.reference for row in judged) / found.rows
         assert found.metrics[f"{column}/accuracy"].value == pytest.approx(right) == pytest.approx(0.5)
+
+
+def test_an_evaluation_that_judges_nothing_is_an_error(trained: Trained, caplog: pytest.LogCaptureFixture) -> None:
+    blank: list[dict[str, object]] = [{"text": "a cat", "has": None}] * 7
+    nothing, something = Task("has", HAS, train=blank, test=blank), Task("fill", FILL, train=blank, test=text_rows(3))
+    with pytest.raises(DataError, match=r"task `has`: nothing was judged, none of 7 test rows can be used:\n  has/test:row 1"):
+        evaluate(trained.session(), [nothing])
+    evaluation = evaluate(trained.session(), [nothing, something])
+    assert evaluation.tasks["fill"].rows == 3
+    assert evaluation.complaint().startswith("task `has`: nothing was judged")
+
+
+def test_validation_rows_that_are_all_bad_end_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    task = Task("has", HAS, train=text_rows(30), valid=[{"text": "a cat", "has": "perhaps"}] * 3)
+    trained = Trainer(steps=2, batch_tokens=512, tokenizer_size=300).fit("nano", [task])
+    assert trained.state.step == 2
+    assert "task `has`: none of its validation rows can be used" in caplog.text

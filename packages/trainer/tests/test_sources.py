@@ -6,7 +6,6 @@ import json
 import pickle
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +15,7 @@ from ofa_trainer.plans import SourcePlan
 from ofa_trainer.source import Source
 from ofa_trainer.sources.common import DataError
 from ofa_trainer.sources.opening import open_source
-from ofa_trainer.sources.views import Renamed, column_of, split_off
+from ofa_trainer.sources.views import Renamed, column_of
 
 ROWS = [{"a": "x", "b": "1"}, {"a": "a, b", "b": 'say "hi"'}, {"a": "two\nlines", "b": ""}]
 
@@ -197,28 +196,3 @@ def test_renamed_columns() -> None:
     assert source.read(0, 0)["img"] == "x"
     assert list(column_of(source, "img") or ()) == ["x"]
     assert Renamed(open_source([{"img": "other", "n": 1}]), {"img": "file"}).read(0, 0) == {"n": 1}
-
-
-@given(total=st.integers(20, 3000), share=st.floats(0.001, 0.9))
-@settings(max_examples=40, deadline=None)
-def test_a_split_gives_every_row_to_one_side(total: int, share: float) -> None:
-    train, valid = split_off(open_source([{"n": n} for n in range(total)]), share)
-    assert valid is not None
-    assert len(valid) == max(1, min(500, round(total * share)))
-    numbers = [row["n"] for row in (*read_all(train), *read_all(valid))]
-    assert sorted(numbers) == list(range(total))  # type: ignore[type-var]
-    again, _ = split_off(open_source([{"n": n} for n in range(total)]), share)
-    assert read_all(again) == read_all(train)
-    assert list(column_of(train, "n") or ()) == [row["n"] for row in read_all(train)]
-
-
-def test_few_rows_are_not_split() -> None:
-    source = open_source([{"n": n} for n in range(19)])
-    assert split_off(source) == (source, None)
-
-
-def test_a_split_is_spread_over_the_rows() -> None:
-    _, valid = split_off(open_source([{"n": n} for n in range(5000)]), 0.1)
-    assert valid is not None
-    numbers = np.array([row["n"] for row in read_all(valid)])
-    assert 2000 < numbers.mean() < 3000

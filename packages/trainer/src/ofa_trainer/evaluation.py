@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_BAD_ROWS_SHOWN = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricResult:
@@ -81,6 +83,15 @@ class Evaluation:
             for name, task in self.tasks.items()
         }
 
+    def complaint(self) -> str:
+        """Which tasks judged nothing, and why, as the first bad rows say; empty where all judged something."""
+        lines = []
+        for name, task in self.tasks.items():
+            if not task.rows:
+                lines.append(f"task `{name}`: nothing was judged, none of {len(task.bad):,} {self.plan.split} rows can be used:")
+                lines += [f"  {row}" for row in task.bad[:_BAD_ROWS_SHOWN]]
+        return "\n".join(lines)
+
 
 def evaluate(
     session: Session, tasks: Sequence[Task], plan: EvaluatePlan | None = None, *, catalog: Catalog | None = None
@@ -88,7 +99,8 @@ def evaluate(
     """Answer and judge the rows of a split for every task, each a task that the checkpoint was trained on.
 
     The checkpoint's instruction of that name asks; an OFAWarning tells where the task now says another one.
-    Raises DataError for a task without such rows, ValueError for a metric that does not judge a column.
+    Raises DataError for a task without such rows, and where no row of any task could be judged; ValueError for a metric that
+    does not judge a column.
     """
     plan, catalog = plan or EvaluatePlan(), catalog or default_catalog()
     found = {}
@@ -97,7 +109,10 @@ def evaluate(
         if source is None:
             raise DataError(f"task `{task.name}` has no {plan.split} rows")
         found[task.name] = _evaluate_task(session, task, source, plan, catalog)
-    return Evaluation(plan=plan, tasks=found)
+    evaluation = Evaluation(plan=plan, tasks=found)
+    if not any(task.rows for task in found.values()):
+        raise DataError(evaluation.complaint())
+    return evaluation
 
 
 def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluatePlan, catalog: Catalog) -> TaskEvaluation:

@@ -139,8 +139,8 @@ class TaskFilePlan(Plan):
     preset: str | None = None
     """Take instruction and metrics from a preset; what is given here wins."""
     train: SourceField
-    valid: SourceField | Annotated[float, Field(gt=0, lt=1)] | Literal[False] | None = None
-    """A source; a share of the training rows (none given: 5 %, at most 500 rows); ``false``: none."""
+    valid: SourceField | Annotated[float, Field(ge=0, lt=1)] | Literal[False] | None = None
+    """A source; a share of the training rows (none given: 5 %, at most 500 rows); 0 or ``false``: none."""
     test: SourceField | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     """Column of the instruction: column of the data, where they differ."""

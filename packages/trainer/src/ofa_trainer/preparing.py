@@ -95,6 +95,8 @@ def prepare(
     for task, plan in zip(tasks, plans, strict=True):
         check_columns(task, plan)
         check_columns(task, plan, "valid")
+        for shared in task.shared_rows():
+            logger.warning("task `%s`: %s; give held-out rows as `valid`", task.name, shared)
     sets = {
         task.name: dict((closed_sets or {}).get(task.name) or _closed_sets(task, plan, options.fit_rows, options.seed))
         for task, plan in zip(tasks, plans, strict=True)

@@ -11,6 +11,8 @@ class Source(Protocol):
     """Rows that can be read in any order, in any process (a source is picklable).
 
     A row is a mapping from column to raw value. ``epoch`` lets a source that makes rows make new ones; others ignore it.
+    A source whose columns can be read in one cheap pass may have ``scan(names)``, an iterator over a tuple of values a row; the
+    split into training and validation rows then keeps rows of one picture together.
     """
 
     def __len__(self) -> int: ...

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from ofa_instruction import Catalog, CriterionChoice, PluginChoice, default_catalog
 from ofa_instruction import compile as compile_instruction
@@ -29,6 +30,7 @@ from ofa_trainer.sources.opening import open_source
 if TYPE_CHECKING:
     from ofa_instruction import BackendSpec, TaskPlan
 
+    from ofa_trainer.sources.splitting import KeyColumn, Shared, Split
     from ofa_trainer.workers import RowTransform
 
 TransformChoice = Crop | Mirror | str | Mapping[str, Mapping[str, object]]
@@ -45,7 +47,8 @@ class Task:
 
     instruction: one instruction, alternatives joined by ``|||``, or a list of alternatives; one is drawn per training row.
     train, valid, test: whatever :func:`ofa_trainer.open_source` opens. ``valid=None`` splits off 5 % of the training rows, at
-        most 500, by a hash of their index; a number is another share; ``False``: there is no validation.
+        most 500; a number is a share of them, exactly; ``False`` or 0: there is no validation. Rows of one picture, sound, clip
+        or motion, or of one text where nothing else is read, are split off together.
     closed_sets: candidates by set name or column; a set not given is read from the training rows.
     metrics: each by name, or ``{name: options}``; None: what the target's modality is usually judged by.
     weight: its part in the mixture; None: by rows. All tasks of a run have one or none has.
@@ -81,6 +84,8 @@ class Task:
         for given in (weight, loss_weight):
             if given is not None and not given > 0:
                 raise ValueError(f"task `{name}`: a weight is a positive number, not {given}")
+        if valid is not False and isinstance(valid, Real) and not 0 <= float(valid) < 1:
+            raise ValueError(f"task `{name}`: `valid` is a share of the training rows, 0 to below 1, or rows, not {valid}")
         self.name = name
         self.instruction = instruction if isinstance(instruction, str) else " ||| ".join(instruction)
         self.closed_sets = {key: tuple(values) for key, values in (closed_sets or {}).items()}
@@ -109,21 +114,40 @@ class Task:
         """The rows of a split, opened once; None where there are none. Raises DataError."""
         if split == "test":
             return None if self._given["test"] is None else self._open("test")
-        train, valid = self._train_and_valid
-        return train if split == "train" else valid
+        return self._split.train if split == "train" else self._split.valid
+
+    def shared_rows(self) -> tuple[Shared, ...]:
+        """What validation rows have in common with training rows, by column: media, and texts of rows that were split off."""
+        split = self._split
+        if self._splits_off or split.valid is None:
+            return split.shared
+        from ofa_trainer.sources.splitting import shared_media
+
+        return shared_media(split.train, split.valid, self._key_columns())
+
+    @property
+    def _splits_off(self) -> bool:
+        """Whether validation rows are a share of the training rows."""
+        valid = self._given["valid"]
+        return valid is None or (isinstance(valid, Real) and not isinstance(valid, bool))
+
+    def _key_columns(self) -> tuple[KeyColumn, ...]:
+        from ofa_trainer.sources.splitting import key_columns
+
+        return key_columns(self.instruction, default_catalog())
 
     @functools.cached_property
-    def _train_and_valid(self) -> tuple[Source, Source | None]:
-        from ofa_trainer.sources.views import DEFAULT_VALID_SHARE, split_off
+    def _split(self) -> Split:
+        from ofa_trainer.sources.splitting import Split, split_off
 
         train, valid = self._open("train"), self._given["valid"]
         if len(train) == 0:
             raise DataError(f"task `{self.name}`: the training data holds no rows")
         if valid is False:
-            return train, None
-        if valid is None or isinstance(valid, float):
-            return split_off(train, DEFAULT_VALID_SHARE if valid is None else valid)
-        return train, self._open("valid")
+            return Split(train=train, valid=None)
+        if self._splits_off:
+            return split_off(train, self._key_columns(), None if valid is None else float(cast("float", valid)))
+        return Split(train=train, valid=self._open("valid"))
 
     def _open(self, split: str) -> Source:
         try:

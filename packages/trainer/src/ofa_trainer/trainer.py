@@ -39,6 +39,7 @@ from ofa_trainer.reporting.json_lines import JsonLinesReporter
 from ofa_trainer.resuming import LOG_FILE, SavedStep, check_same_run, options_to_resume, step_to_resume
 from ofa_trainer.row_transforms.applying import row_changes
 from ofa_trainer.run import EndReason, Run, reproducible
+from ofa_trainer.source import Source
 from ofa_trainer.sources.choosing import spread_indices
 from ofa_trainer.step import StepLoss
 from ofa_trainer.stream import RowStream
@@ -325,23 +326,31 @@ def row_stream(prepared: Prepared, options: TrainerOptions) -> RowStream:
 
 
 def validation_batches(prepared: Prepared, options: TrainerOptions) -> list[PackedBatch]:
-    """Validation rows, encoded and packed once; bad rows are logged and left out."""
+    """Validation rows, encoded and packed once; bad rows are logged and left out, and so is a task that has no others."""
     examples: list[Example] = []
     for number, task in enumerate(prepared.tasks):
         source = task.source("valid")
         if source is None:
             continue
-        names = prepared.mixture.names
-        sources = tuple(source for _ in names)
-        none = (None,) * len(names)
-        reader = RowReader(prepared.encoder, names, sources, none, "valid", options.seed)
-        for index in spread_indices(len(source), options.valid_rows, EvaluatePlan().seed):
-            result = reader(Draw(number, 0, index))
-            if isinstance(result, BadRow):
-                logger.warning("validation row skipped: %s", result)
-            else:
-                examples.append(result)
+        usable = _validation_rows(prepared, options, number, source)
+        if not usable:
+            logger.warning("task `%s`: none of its validation rows can be used, so it is not validated", task.name)
+        examples += usable
     return [prepared.encoder.pack(batch) for batch in fill_batches(examples, options.batch_tokens)]
+
+
+def _validation_rows(prepared: Prepared, options: TrainerOptions, number: int, source: Source) -> list[Example]:
+    names = prepared.mixture.names
+    none = (None,) * len(names)
+    reader = RowReader(prepared.encoder, names, tuple(source for _ in names), none, "valid", options.seed)
+    examples: list[Example] = []
+    for index in spread_indices(len(source), options.valid_rows, EvaluatePlan().seed):
+        result = reader(Draw(number, 0, index))
+        if isinstance(result, BadRow):
+            logger.warning("validation row skipped: %s", result)
+        else:
+            examples.append(result)
+    return examples
 
 
 def pick_device(name: str) -> torch.device:

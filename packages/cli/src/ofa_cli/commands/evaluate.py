@@ -57,6 +57,8 @@ def evaluate(
         print_json({task: {name: one.model_dump() for name, one in metrics.items()} for task, metrics in figures.items()})
     else:
         _print(evaluation, split)
+    if complaint := evaluation.complaint():
+        raise UserError(complaint)
 
 
 def _print(evaluation: Evaluation, split: Split) -> None:

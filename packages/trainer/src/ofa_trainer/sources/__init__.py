@@ -6,5 +6,7 @@ sources/
   csv_file.py  jsonl_file.py  parquet_file.py  starter_pack.py
   memory.py         lists of mappings, frames, Arrow tables, Hugging Face datasets
   arrow_cells.py    cells of Arrow columns as raw values
-  views.py          other column names, parts of the rows, the split into training and validation
+  views.py          other column names, parts of the rows
+  choosing.py       a seeded, spread choice of n of N rows
+  splitting.py      training and validation rows, those of one picture on one side
 """

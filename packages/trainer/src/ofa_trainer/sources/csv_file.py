@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ofa_modalities.delimited import cells, recognise, records
@@ -15,6 +15,7 @@ from ofa_trainer.sources.common import DataError, check_header, file_digest, fin
 from ofa_trainer.sources.specs import CsvOptions
 
 _LONGEST_CELL = 1 << 28
+_SCANNED_AT_ONCE = 4096
 
 
 class CsvSource:
@@ -63,12 +64,36 @@ class CsvSource:
         """Digest of the file."""
         return self._digest
 
+    def scan(self, names: Sequence[str]) -> Iterator[tuple[object, ...]]:
+        """The values of some columns, row by row; None of a column that is not there and of a row that cannot be read."""
+        places = [self.columns.index(name) if name in self.columns else None for name in names]
+        for start in range(0, len(self), _SCANNED_AT_ONCE):
+            for row in self._rows(start, min(len(self), start + _SCANNED_AT_ONCE)):
+                sound = len(row) == len(self.columns)
+                yield tuple(row[place] if sound and place is not None else None for place in places)
+
+    def _rows(self, start: int, stop: int) -> Iterable[list[str]]:
+        """The cells of rows ``start .. stop - 1``; none of one that cannot be read."""
+        try:
+            rows = list(cells(map(self._record, range(start, stop)), self.delimiter, _LONGEST_CELL))
+        except csv.Error:
+            rows = []
+        return rows if len(rows) == stop - start else map(self._cells_or_none, range(start, stop))
+
+    def _record(self, index: int) -> str:
+        stop = self._starts[index + 1] if index + 1 < len(self._starts) else len(self._text)
+        return self._text[self._starts[index] : stop]
+
+    def _cells_or_none(self, index: int) -> list[str]:
+        try:
+            return [str(value) for value in self.read(index, 0).values()]
+        except SampleError:
+            return []
+
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
         """One row."""
-        start = self._starts[index]
-        stop = self._starts[index + 1] if index + 1 < len(self._starts) else len(self._text)
         try:
-            row = self._cells(self._text[start:stop])
+            row = self._cells(self._record(index))
         except DataError as error:
             raise SampleError("", str(error), self.address(index)) from error
         if len(row) != len(self.columns):

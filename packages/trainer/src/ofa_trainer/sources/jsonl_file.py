@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,6 +57,22 @@ class JsonlSource:
         with self._open() as file:
             file.seek(self._starts[index])
             line = file.readline()
+        return self._row(line, index)
+
+    def scan(self, names: Sequence[str]) -> Iterator[tuple[object, ...]]:
+        """The values of some columns, row by row; None where a row has none or cannot be read."""
+        index = 0
+        with self._open() as file:
+            for number, line in enumerate(file, 1):
+                if index < len(self) and self._lines[index] == number:
+                    try:
+                        row = self._row(line, index)
+                    except SampleError:
+                        row = {}
+                    index += 1
+                    yield tuple(row.get(name) for name in names)
+
+    def _row(self, line: bytes, index: int) -> Mapping[str, object]:
         try:
             row = json.loads(line.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:

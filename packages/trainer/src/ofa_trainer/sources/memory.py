@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from ofa_modalities.text.numbers import column_values, plain_list
 
 from ofa_trainer.sources.arrow_cells import ArrowCells
 from ofa_trainer.sources.common import DataError
+
+_SCANNED_AT_ONCE = 256
 
 
 class RowsSource:
@@ -36,6 +38,11 @@ class RowsSource:
     def column(self, name: str) -> list[object]:
         """All values of one column; None where a row has none."""
         return [row.get(name) if isinstance(row, Mapping) else None for row in self.rows]
+
+    def scan(self, names: Sequence[str]) -> Iterator[tuple[object, ...]]:
+        """The values of some columns, row by row; None where a row has none."""
+        for row in self.rows:
+            yield tuple(row.get(name) if isinstance(row, Mapping) else None for name in names)
 
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
         """One row."""
@@ -71,6 +78,12 @@ class ArrowSource:
         """All values of one column; None for those that cannot be read."""
         return self._cells.column(self.table.column(name), name)
 
+    def scan(self, names: Sequence[str]) -> Iterator[tuple[object, ...]]:
+        """The values of some columns, row by row; None of a column that is not there."""
+        return _scanned(
+            lambda part: self.table.slice(part.start, part.stop - part.start), len(self), names, self.columns, self._cells
+        )
+
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
         """One row."""
         return self._cells.row(self.table, index, self.columns, self.address(index))
@@ -105,11 +118,27 @@ class DatasetSource:
             return [row.get(name) for row in (self.read(index, 0) for index in range(len(self)))]
         return self._cells.column(self.dataset.select_columns([name])[:].column(name), name)
 
+    def scan(self, names: Sequence[str]) -> Iterator[tuple[object, ...]] | None:
+        """The values of some columns, row by row; None where the dataset's own transform makes them."""
+        return None if self._transformed else _scanned(self.dataset.__getitem__, len(self), names, self._names, self._cells)
+
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
         """One row; class labels by their names, media as bytes or paths. Raises SampleError for a cell that cannot be read."""
         if self._transformed:
             return dict(self.dataset[index])
         return self._cells.row(self.dataset[index], 0, self._names, self.address(index))
+
+
+def _scanned(
+    part: Callable[[slice], Any], total: int, names: Sequence[str], there: Sequence[str], cells: ArrowCells
+) -> Iterator[tuple[object, ...]]:
+    """The values of some columns of an Arrow table, a few rows at a time."""
+    for start in range(0, total, _SCANNED_AT_ONCE):
+        size = min(_SCANNED_AT_ONCE, total - start)
+        table = part(slice(start, start + size))
+        yield from zip(
+            *(cells.column(table.column(name), name) if name in there else [None] * size for name in names), strict=True
+        )
 
 
 def rows_of_frame(frame: Any) -> list[Mapping[str, object]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,15 @@ class ParquetSource:
         except (OSError, ValueError) as error:
             raise DataError(f"the column `{name}` of {self.paths[0].name} cannot be read: {error}") from error
         return pyarrow.chunked_array([chunk for part in parts for chunk in part.chunks], type=parts[0].type)
+
+    def scan(self, names: Sequence[str]) -> Iterator[tuple[object, ...]]:
+        """The values of some columns, row by row, a row group at a time; None of a column that is not there."""
+        there = [name for name in names if name in self.columns]
+        for group, (number, inside) in enumerate(self._groups):
+            size = int(self._first[group + 1] - self._first[group])
+            table = self._file(number).read_row_group(inside, columns=there)
+            values = [self._cells.column(table.column(name), name) if name in there else [None] * size for name in names]
+            yield from zip(*values, strict=True)
 
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
         """One row."""

@@ -1,9 +1,10 @@
-"""Sources over sources: other column names, a part of the rows, the hashed split into training and validation."""
+"""Sources over sources: other column names, a part of the rows."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import cast
 
@@ -11,10 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ofa_trainer.source import Source
-
-DEFAULT_VALID_SHARE = 0.05
-MAX_VALID_ROWS = 500
-MIN_ROWS_TO_SPLIT = 20
 
 
 class Renamed:
@@ -55,6 +52,12 @@ class Picked:
 
     def __len__(self) -> int:
         return len(self.source) - len(self.picked) if self.others else len(self.picked)
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Which rows of the source these are."""
+        mask = np.full(len(self.source), self.others)
+        mask[self.picked] = not self.others
+        return mask
 
     def index(self, index: int) -> int:
         """The row's index in the source."""
@@ -97,26 +100,18 @@ def column_of(source: Source, name: str) -> Iterable[object] | None:
     return None if read is None else cast("Iterable[object]", read(name))
 
 
-def split_off(source: Source, share: float = DEFAULT_VALID_SHARE, most: int = MAX_VALID_ROWS) -> tuple[Source, Source | None]:
-    """(training, validation): the rows with the smallest hashes of their index, the same in every run.
+def scan(source: Source, names: Sequence[str]) -> Iterator[tuple[object, ...]] | None:
+    """The values of some columns, row by row, in one pass that costs little; None of what is missing, or cannot be read.
 
-    No validation rows are split off fewer than 20 rows.
+    None where the source has no such way (a method ``scan``).
     """
-    total = len(source)
-    if total < MIN_ROWS_TO_SPLIT:
-        return source, None
-    count = max(1, min(most, round(total * share)))
-    hashes = _mix(np.arange(total, dtype=np.uint64))
-    picked = np.sort(np.argpartition(hashes, count - 1)[:count]).astype(np.int64)
-    return Picked(source, picked, others=True), Picked(source, picked)
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finaliser: neighbours become unrelated."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    if isinstance(source, Renamed):
+        return scan(source.source, [source.columns.get(name, name) for name in names])
+    if isinstance(source, Picked):
+        values = scan(source.source, names)
+        return None if values is None else compress(values, source.mask().tolist())
+    read = getattr(source, "scan", None)
+    return None if read is None else cast("Iterator[tuple[object, ...]]", read(names))
 
 
 def _digest(*parts: str) -> str:
