@@ -90,5 +90,5 @@ def test_a_failure_that_is_no_bad_row_is_told_with_the_row(tmp_path: Path, monke
     (tmp_path / "my.csv").write_text(FILES["ask.csv"], encoding="utf-8")
     monkeypatch.setattr(TextProcessor, "encode", fails)
     with pytest.raises(ArithmeticError) as caught:
-        run(["train", LINE, "--data", str(tmp_path / "my.csv"), "--output", str(tmp_path / "run"), "--model", "nano"])
+        run(["explain", LINE, "--data", str(tmp_path / "my.csv")])
     assert any("my.csv:row" in note for note in caught.value.__notes__)
