@@ -27,3 +27,19 @@ def test_a_validation_without_figures_has_no_column_for_them(width: int) -> None
 def test_a_validation_shows_its_figures() -> None:
     figure = Figure(value=0.5, low=0.4, high=0.6, rows=10)
     assert "has/accuracy 0.500 [0.400, 0.600]" in shown({"has": {"has/accuracy": figure}}, 80)
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted"), [(1, "(1 row: too few"), (3, "(3 rows: too few"), (9, "(9 rows: too few"), (10, "[1.000, 1.000]")]
+)
+def test_a_figure_of_few_rows_has_no_interval(rows: int, wanted: str) -> None:
+    figure = Figure(value=1.0, low=1.0, high=1.0, rows=rows)
+    text = " ".join(shown({"has": {"has/accuracy": figure}}, 120).split())
+    assert f"has/accuracy 1.000 {wanted}" in text
+    assert ("[" in text) == (rows >= 10)
+    assert figure.as_json() == {
+        "value": 1.0,
+        "rows": rows,
+        "low": 1.0 if rows >= 10 else None,
+        "high": 1.0 if rows >= 10 else None,
+    }

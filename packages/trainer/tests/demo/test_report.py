@@ -146,3 +146,12 @@ def test_an_answer_without_an_end_is_cut_on_the_page(result: DemoResult) -> None
     html = render_page(result.model_copy(update={"answers": {"ground": (endless,)}}))
     assert html.count("no no") < 100
     assert "no …" in html
+
+
+def test_a_task_that_was_judged_on_few_rows_shows_no_interval(result: DemoResult, tmp_path: Path) -> None:
+    few = figures("few", "Few", "[TEXT:s] -> [TEXT:t]", num_rows=3, value=1.0, low=1.0, high=1.0)
+    shown = result.model_copy(update={"tasks": (few,), "answers": {}, "curves": {}})
+    html = write_report(shown, {}, tmp_path / "demo").read_text(encoding="utf-8")
+    assert "(3 rows: too few for an interval)" in html
+    assert "class=band" not in html
+    assert table_rows(shown)[0][3] == "1.000 (3 rows: too few for an interval)"

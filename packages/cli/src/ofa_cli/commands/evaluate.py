@@ -54,7 +54,7 @@ def evaluate(
             print_warning(f"task `{name}`: {count:,} of {task.rows:,} answers of `{column}` were cut at their longest length")
     if as_json:
         figures = evaluation.figures()
-        print_json({task: {name: one.model_dump() for name, one in metrics.items()} for task, metrics in figures.items()})
+        print_json({task: {name: one.as_json() for name, one in metrics.items()} for task, metrics in figures.items()})
     else:
         _print(evaluation, split)
     if complaint := evaluation.complaint():
@@ -63,7 +63,7 @@ def evaluate(
 
 def _print(evaluation: Evaluation, split: Split) -> None:
     rows = [
-        (task, name, f"{figure.value:.3f}", f"{figure.low:.3f} – {figure.high:.3f}", f"{figure.rows:,}")
+        (task, name, f"{figure.value:.3f}", figure.interval("{low:.3f} – {high:.3f}"), f"{figure.rows:,}")
         for task, metrics in evaluation.figures().items()
         for name, figure in metrics.items()
     ]

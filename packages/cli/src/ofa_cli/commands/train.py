@@ -74,7 +74,7 @@ def _fit(request: RunRequest, folder: Path, *, resume: bool | int, quiet: bool) 
 def _summary(trained: Trained, folder: Path) -> dict[str, Any]:
     from ofa_trainer.checkpointing import CHECKPOINT, LAST
 
-    figures = {task: {name: figure.model_dump() for name, figure in metrics.items()} for task, metrics in trained.figures.items()}
+    figures = {task: {name: figure.as_json() for name, figure in metrics.items()} for task, metrics in trained.figures.items()}
     return {
         "output": str(folder),
         "checkpoint": str(folder / CHECKPOINT),

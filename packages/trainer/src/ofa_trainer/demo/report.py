@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw
 from ofa_trainer.demo.results import LEAST_ROWS, Answer, Box, CurvePoint, DemoResult, TaskFigures
 from ofa_trainer.demo.showing import as_html
 from ofa_trainer.metrics.infilling import MASK, masked_words
+from ofa_trainer.reporting.intervals import has_interval
 
 TABLE_HEADER = ("task", "metric", "rows", "model [95 %]", "baseline", "learnt")
 
@@ -44,7 +45,7 @@ def table_rows(result: DemoResult) -> list[tuple[str, ...]]:
             task.task,
             task.metric,
             str(task.num_rows),
-            f"{task.value:.3f} [{task.low:.3f}, {task.high:.3f}]",
+            f"{task.value:.3f} {task.interval()}",
             f"{task.baseline:.3f}",
             task.verdict,
         )
@@ -157,7 +158,7 @@ def _table(tasks: Sequence[TaskFigures]) -> str:
             f"<tr><td><a href='#{escape(task.task)}' style='color:inherit'>{escape(task.title)}</a>{more}</td>"
             f"<td>{escape(task.metric.replace('_', ' '))}{direction}</td>"
             f"<td class=number>{task.num_rows}</td><td class=number><strong>{task.value:.3f}</strong><br>"
-            f"<span class='soft small'>{task.low:.3f} to {task.high:.3f}</span></td><td>{_bar(task)}</td>"
+            f"<span class='soft small'>{task.interval('{low:.3f} to {high:.3f}')}</span></td><td>{_bar(task)}</td>"
             f"<td class=number>{task.baseline:.3f}<br><span class='soft small'>{escape(task.baseline_name)}</span></td>"
             f"<td>{verdict}</td></tr>"
         )
@@ -171,11 +172,15 @@ def _bar(task: TaskFigures) -> str:
     def at(value: float) -> float:
         return 2 + 140 * min(max(value / most, 0.0), 1.0)
 
-    label = f"{task.value:.3f}, interval {task.low:.3f} to {task.high:.3f}, baseline {task.baseline:.3f}"
+    label = f"{task.value:.3f}, {task.interval('interval {low:.3f} to {high:.3f}')}, baseline {task.baseline:.3f}"
+    band = (
+        f"<rect class=band x={at(task.low):.1f} y=4 width={max(at(task.high) - at(task.low), 1):.1f} height=10 rx=3 />"
+        if has_interval(task.num_rows)
+        else ""
+    )
     return (
         f"<svg viewBox='0 0 144 18' role='img' aria-label='{label}'><rect class=track x=2 y=7 width=140 height=4 rx=2 />"
-        f"<rect class=band x={at(task.low):.1f} y=4 width={max(at(task.high) - at(task.low), 1):.1f} height=10 rx=3 />"
-        f"<circle class=point cx={at(task.value):.1f} cy=9 r=4 />"
+        f"{band}<circle class=point cx={at(task.value):.1f} cy=9 r=4 />"
         f"<line class=tick x1={at(task.baseline):.1f} x2={at(task.baseline):.1f} y1=2 y2=16 /></svg>"
     )
 

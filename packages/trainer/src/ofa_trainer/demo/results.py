@@ -7,6 +7,8 @@ from typing import Literal
 from ofa_instruction.plans import Plan
 from pydantic import Field
 
+from ofa_trainer.reporting.intervals import interval_text
+
 Box = tuple[float, float, float, float]
 
 
@@ -37,6 +39,10 @@ class TaskFigures(Plan):
     """Other metrics, other baselines, the metric by kind of question."""
 
     higher_is_better: bool = True
+
+    def interval(self, form: str = "[{low:.3f}, {high:.3f}]") -> str:
+        """The interval in words, or that there are too few rows for one."""
+        return interval_text(self.low, self.high, rows=self.num_rows, form=form)
 
     @property
     def learnt(self) -> bool | None:

@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Protocol
 from ofa_instruction.plans import Plan
 from pydantic import Field
 
+from ofa_trainer.reporting.intervals import has_interval, interval_text
+
 logger = logging.getLogger(__name__)
 
 
@@ -19,6 +21,15 @@ class Figure(Plan):
     low: float
     high: float
     rows: int
+
+    def interval(self, form: str = "[{low:.3f}, {high:.3f}]") -> str:
+        """The interval in words, or that there are too few rows for one."""
+        return interval_text(self.low, self.high, rows=self.rows, form=form)
+
+    def as_json(self) -> dict[str, float | int | None]:
+        """For a program: without ``low`` and ``high`` where there are too few rows for them."""
+        known = {"value": self.value, "rows": self.rows}
+        return known | ({"low": self.low, "high": self.high} if has_interval(self.rows) else {"low": None, "high": None})
 
 
 class Fitting(Plan):

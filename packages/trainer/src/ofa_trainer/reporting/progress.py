@@ -111,7 +111,7 @@ class ProgressReporter:
         table = Table("task", "loss", *(["metrics"] if judged else []))
         for name, loss in event.losses.items():
             figures = event.metrics.get(name, {})
-            shown = "  ".join(f"{metric} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for metric, one in figures.items())
+            shown = "  ".join(f"{metric} {one.value:.3f} {one.interval()}" for metric, one in figures.items())
             table.add_row(name, f"{loss:.3f}", *([shown.replace("[", "\\[")] if judged else []))
         self.console.print(table)
 
