@@ -23,10 +23,10 @@ def make(num_labels, dtype=torch.float64, width=6, vocabulary=11, seed=0):
     return hidden, weight, labels, scale
 
 
-@given(num_labels=st.integers(0, 9), chunk=st.integers(1, 40), smoothing=st.sampled_from([0.0, 0.1]))
+@given(num_labels=st.integers(0, 9), width=st.integers(1, 6), chunk=st.integers(1, 40), smoothing=st.sampled_from([0.0, 0.1]))
 @settings(max_examples=60, deadline=None)
-def test_it_equals_torch_in_any_chunks(num_labels, chunk, smoothing):
-    hidden, weight, labels, scale = make(num_labels)
+def test_it_equals_torch_in_any_chunks(num_labels, width, chunk, smoothing):
+    hidden, weight, labels, scale = make(num_labels, width=width)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CHUNK_LOGITS", chunk)
         loss, losses = cross_entropy(hidden, weight, labels, scale, label_smoothing=smoothing)
@@ -36,6 +36,23 @@ def test_it_equals_torch_in_any_chunks(num_labels, chunk, smoothing):
     torch.testing.assert_close(losses, plain.detach())
     torch.testing.assert_close(loss, (plain * scale).sum())
     torch.testing.assert_close(got, wanted)
+
+
+@pytest.mark.parametrize(
+    ("num_labels", "vocabulary", "width"), [(1000, 50_000, 128), (1000, 50_000, 700), (5, 1 << 24, 2), (0, 9, 3)]
+)
+def test_chunks_cover_every_label_once_and_hold_no_more_logits_than_allowed(num_labels, vocabulary, width):
+    chunks = list(module._chunks(num_labels, vocabulary, width))
+    assert [place for chunk in chunks for place in range(num_labels)[chunk]] == list(range(num_labels))
+    most = max(module.CHUNK_LOGITS, vocabulary * width)
+    assert all((chunk.stop - chunk.start) * vocabulary <= most for chunk in chunks)
+
+
+def test_very_unlikely_labels_keep_their_loss():
+    hidden = torch.tensor([[200.0]], requires_grad=True)
+    loss, losses = cross_entropy(hidden, torch.tensor([[1.0], [-1.0]]), torch.tensor([1]), torch.ones(1))
+    assert losses.tolist() == [400.0]
+    assert torch.autograd.grad(loss, hidden)[0].item() == 2.0
 
 
 def test_a_block_leaves_other_ids_out():

@@ -9,6 +9,7 @@ states; softmax, losses and the gradient of the weight are float32 or wider.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,8 +19,12 @@ from torch.autograd.function import once_differentiable
 
 from ofa_models.functional import apply
 
-CHUNK_LOGITS = 1 << 21
-"""Most logits that exist at once (8 MB in float32)."""
+CHUNK_LOGITS = 1 << 23
+"""Logits of a chunk (32 MB in float32), or as many as the weight has numbers where that is more.
+
+Every chunk costs a pass over the weight's gradient, so that many small chunks are slow (most of a step at 2^21), and a chunk
+no larger than that gradient does not decide how much memory a step takes.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,20 +81,19 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         losses = torch.zeros(labels.shape, dtype=wide, device=hidden.device)
         want_hidden, want_weight = (targets.with_gradient and needed for needed in ctx.needs_input_grad[:2])
         grad_hidden = torch.empty_like(hidden) if want_hidden else None
-        grad_weight = torch.zeros_like(weight) if want_weight else None
-        step = max(1, CHUNK_LOGITS // weight.shape[0])
-        for first in range(0, labels.shape[0], step):
-            chunk = slice(first, first + step)
+        grad_weight = (torch.empty_like if len(labels) else torch.zeros_like)(weight) if want_weight else None
+        for chunk in _chunks(labels.shape[0], *weight.shape):
             hidden_CD = hidden[chunk]
             logits_CV = (hidden_CD @ matrix_VD.T).to(wide)
-            losses[chunk] = _losses_into_gradient(logits_CV, labels[chunk], targets)
-            if grad_hidden is None and grad_weight is None:
+            chunk_scale = None if grad_hidden is None and grad_weight is None else scale[chunk, None].to(wide)
+            losses[chunk] = _losses_into_gradient(logits_CV, labels[chunk, None], chunk_scale, targets)
+            if chunk_scale is None:
                 continue
-            grad_CV = logits_CV.mul_(scale[chunk, None].to(wide)).to(hidden.dtype)
+            grad_CV = logits_CV.to(hidden.dtype)
             if grad_hidden is not None:
                 torch.mm(grad_CV, matrix_VD, out=grad_hidden[chunk])
             if grad_weight is not None:
-                _add_product(grad_weight, grad_CV, hidden_CD)
+                _add_product(grad_weight, grad_CV, hidden_CD, first=chunk.start == 0)
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.mark_non_differentiable(losses)
         ctx.set_materialize_grads(False)
@@ -101,33 +105,52 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_hidden, grad_weight = ctx.saved_tensors
         if grad is None:
             return None, None, None, None, None
-        grad_hidden, grad_weight = (None if g is None else g * grad.to(g.dtype) for g in (grad_hidden, grad_weight))
+        if grad.device.type != "cpu" or grad.item() != 1:  # a pass over the weight's gradient, saved where asking is free
+            grad_hidden, grad_weight = (None if g is None else g * grad.to(g.dtype) for g in (grad_hidden, grad_weight))
         return grad_hidden, grad_weight, None, None, None
 
 
-def _losses_into_gradient(logits_CV: Tensor, labels: Tensor, targets: _Targets) -> Tensor:
-    """The losses ``[C]``; the logits become softmax minus target, in place."""
-    picked = labels[:, None]
-    normaliser = logits_CV.logsumexp(1, keepdim=True)
+def _chunks(num_labels: int, vocabulary: int, width: int) -> Iterator[slice]:
+    """Chunks of positions, of nearly equal size."""
+    most = max(1, CHUNK_LOGITS // vocabulary, width)
+    size = -(-num_labels // max(1, -(-num_labels // most)))
+    return (slice(first, first + size) for first in range(0, num_labels, max(1, size)))
+
+
+def _losses_into_gradient(logits_CV: Tensor, picked: Tensor, scale: Tensor | None, targets: _Targets) -> Tensor:
+    """The losses ``[C]`` of labels ``[C, 1]``; the logits become scale ``[C, 1]`` times softmax minus target, in place.
+
+    Without a scale they are lost. Every pass over the logits counts here: the exponential is taken once.
+    """
+    smooth, wanted = targets.label_smoothing, None
     if targets.sigma is not None:
-        distance = torch.arange(logits_CV.shape[1], device=labels.device) - picked
+        distance = torch.arange(logits_CV.shape[1], device=picked.device) - picked
         wanted = (distance.to(logits_CV.dtype).square() / (-2 * targets.sigma**2)).softmax(1)
-        losses = normaliser.squeeze(1) - (wanted * logits_CV).sum(1)
-        logits_CV.sub_(normaliser).exp_().sub_(wanted)
+        answered = (wanted * logits_CV).sum(1, keepdim=True)
+    else:
+        answered = (1 - smooth) * logits_CV.gather(1, picked)
+        if smooth:
+            answered = answered + smooth * logits_CV.mean(1, keepdim=True)
+    largest = logits_CV.amax(1, keepdim=True)
+    total = logits_CV.sub_(largest).exp_().sum(1, keepdim=True)
+    losses = (largest + total.log() - answered).squeeze(1)
+    if scale is None:
         return losses
-    smooth = targets.label_smoothing
-    losses = (normaliser - (1 - smooth) * logits_CV.gather(1, picked)).squeeze(1)
+    logits_CV.mul_(scale / total)
+    if wanted is not None:
+        logits_CV.sub_(wanted.mul_(scale))
+        return losses
     if smooth:
-        losses = losses - smooth * logits_CV.mean(1)
-    logits_CV.sub_(normaliser).exp_()
-    if smooth:
-        logits_CV.sub_(smooth / logits_CV.shape[1])
-    logits_CV.scatter_add_(1, picked, torch.full_like(normaliser, smooth - 1))
+        logits_CV.sub_(scale * (smooth / logits_CV.shape[1]))
+    logits_CV.scatter_add_(1, picked, scale * (smooth - 1))
     return losses
 
 
-def _add_product(total_VD: Tensor, grad_CV: Tensor, hidden_CD: Tensor) -> None:
+def _add_product(total_VD: Tensor, grad_CV: Tensor, hidden_CD: Tensor, *, first: bool) -> None:
+    """Add ``grad.T @ hidden`` to the total, or put it there."""
     if total_VD.dtype == grad_CV.dtype:
-        total_VD.addmm_(grad_CV.T, hidden_CD)
+        torch.addmm(total_VD, grad_CV.T, hidden_CD, beta=0 if first else 1, out=total_VD)
+    elif first:
+        total_VD.copy_(grad_CV.T @ hidden_CD)
     else:
         total_VD.add_(grad_CV.T @ hidden_CD)
