@@ -23,6 +23,7 @@ from ofa_cli.commands.plan import plan
 from ofa_cli.commands.train import train
 from ofa_cli.console import to_nowhere
 from ofa_cli.errors import guard
+from ofa_cli.threads import let_threads_sleep
 
 app = typer.Typer(
     name="ofa",
@@ -74,6 +75,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> None:
     """The console script."""
+    let_threads_sleep()
     code = run()
     try:
         sys.stdout.flush()

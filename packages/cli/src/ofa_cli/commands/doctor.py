@@ -12,6 +12,7 @@ import typer
 
 from ofa_cli.console import print_json, stdout
 from ofa_cli.options import AsJson
+from ofa_cli.threads import thread_waiting
 
 _OWN = ("ofa-instruction", "ofa-modalities", "ofa-models", "ofa-trainer", "ofa-cli")
 _LIBRARIES = ("torch", "numpy", "transformers", "tokenizers", "safetensors", "pillow", "pydantic", "typer", "rich")
@@ -66,6 +67,7 @@ def _device() -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "bfloat16_natively": resolve_precision("auto", "cpu") == "bfloat16",
         "torch_threads": torch.get_num_threads(),
+        "threads_wait": thread_waiting(),
         "gpu": torch.cuda.get_device_name(0) if has_gpu else None,
         "attention_kernels": kernels,
     }
