@@ -106,5 +106,5 @@ class ModelBackend(Protocol):
 
         Node m stands after everything in lane ``lanes[m]`` and its ancestors: ``ancestors`` int64 ``[M, A]`` holds
         numbers of nodes given in earlier calls (-1: none), in any order. Nodes are numbered from ``written`` on
-        in the order given; a call with ``written == 0`` forgets earlier nodes.
+        in the order given; what had these numbers or higher ones is forgotten, with ``written == 0`` all earlier nodes.
         """

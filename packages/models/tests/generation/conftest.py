@@ -153,7 +153,9 @@ class FakeBackend(nn.Module):
         if written == 0:
             state.node_keys = [torch.zeros(0, self.width, dtype=torch.float64) for _ in self.layers]
             state.node_values = [part.clone() for part in state.node_keys]
-        assert written == len(state.node_keys[0])
+        assert written <= len(state.node_keys[0])
+        state.node_keys = [part[:written] for part in state.node_keys]
+        state.node_values = [part[:written] for part in state.node_values]
         assert (ancestors < written).all()
         x = (embedded + self._place(coordinates))[:, None]
         mask = torch.cat(

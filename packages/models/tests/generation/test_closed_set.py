@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ofa_modalities.prefix_tree import PrefixTree
-from ofa_models.closed_set import ClosedSetScorer, closed_set_loss
+from ofa_models.closed_set import closed_set_loss
+from ofa_models.generation.closed import ClosedSetScorer
 from torch import Tensor
 
 END = 3
@@ -95,6 +96,44 @@ def test_best_first_equals_full_scoring(make_backend: Any, make_memory: Any, n: 
         assert np.allclose([entry.log_probability for entry in scored], full[row].sort(descending=True).values[:n], atol=1e-5)
     if n == 1:
         assert scoring.num_nodes_run - run_by_full < run_by_full / 5
+
+
+def thousand_names() -> list[list[int]]:
+    """Three words each, ten of them at every place."""
+    return [[4 + first, 14 + second, 24 + third, END] for first in range(10) for second in range(10) for third in range(10)]
+
+
+@pytest.mark.parametrize(("sharpness", "calls", "nodes"), [(0.1, 2, 110), (30.0, 2, 2)])
+def test_an_undecided_model_runs_whole_levels_and_a_decided_one_its_way(
+    make_backend: Any, make_memory: Any, monkeypatch: pytest.MonkeyPatch, sharpness: float, calls: int, nodes: int
+) -> None:
+    """However many names there are: no more calls than words before the last choice, no more nodes than the tree has."""
+    monkeypatch.setattr("ofa_models.generation.closed._CALL_NODES", 1 << 20)
+    backend, rows = make_backend(seed=2, sharpness=sharpness), 6
+    scoring = scorer(backend, make_memory([3] * rows), PrefixTree.build(thousand_names()))
+    made: list[int] = []
+    run_nodes = backend.extend_nodes
+    monkeypatch.setattr(backend, "extend_nodes", lambda *given: made.append(len(given[3])) or run_nodes(*given))
+    best = scoring.best(1)
+    assert (len(made), sum(made)) == (calls, nodes * rows)
+    full = scoring.score_all()
+    assert sum(made[calls:]) == 110 * rows
+    assert [scored[0].candidate for scored in best] == full.argmax(1).tolist()
+
+
+@pytest.mark.parametrize("sharpness", [0.1, 3.0])
+def test_keys_are_held_of_no_more_nodes_than_asked(make_backend: Any, make_memory: Any, sharpness: float) -> None:
+    backend, most = make_backend(seed=4, sharpness=sharpness), 24
+    scoring = scorer(backend, make_memory([3, 5]), PrefixTree.build(thousand_candidates(seed=2)), max_nodes=most)
+    held: list[int] = []
+    run_nodes = backend.extend_nodes
+    backend.extend_nodes = lambda *given: held.append(given[-1]) or run_nodes(*given)
+    few = scoring.best(3)
+    full = scoring.score_all()
+    assert max(held) <= most
+    assert held.count(0) > 4
+    for row, scored in enumerate(few):
+        assert [one.candidate for one in scored] == full[row].argsort(descending=True, stable=True)[:3].tolist()
 
 
 @settings(deadline=None, max_examples=40)

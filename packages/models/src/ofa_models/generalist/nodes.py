@@ -44,9 +44,9 @@ def extend_nodes(
 
 
 def _kept(known: Tensor, new: Tensor, start: int, stop: int) -> Tensor:
-    """``known`` with ``new`` at start .. stop - 1, made twice as long where it is too short."""
+    """``known`` with ``new`` at start .. stop - 1, made longer where it is too short."""
     if known.shape[0] < stop:
-        known = torch.cat([known[:start], known.new_zeros(max(stop, 2 * start) - start, *known.shape[1:])])
+        known = torch.cat([known[:start], known.new_zeros(stop - start, *known.shape[1:])])
     known[start:stop] = new
     return known
 

@@ -4,7 +4,7 @@ steps.py     what is walked, and what comes out
 planning.py  an encoder's instruction → steps; what is forced of a row
 engine.py    the walk: forced tokens, slots, repeats
 lanes.py     the cache and what waits to be written to it
-tokens.py    a slot of ids: closed sets, greedy, samples      beam.py  beams
+tokens.py    a slot of ids: greedy, samples      beam.py  beams      closed.py  closed sets, exactly
 frames.py    a slot of float rows, one after the other
 diffusion.py a slot of float rows that are denoised together: no walk, no cache
 scores.py    what may come next, processors of scores, draws

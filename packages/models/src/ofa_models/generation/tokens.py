@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ofa_models.closed_set import ClosedSetScorer
 from ofa_models.generation.beam import beam_search
+from ofa_models.generation.closed import ClosedSetScorer
 from ofa_models.generation.lanes import Lanes
 from ofa_models.generation.scores import Choices, Draws, choose
 from ofa_models.generation.steps import Hypothesis, TokenStep
