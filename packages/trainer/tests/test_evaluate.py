@@ -130,3 +130,12 @@ def test_validation_rows_that_are_all_bad_end_no_run(caplog: pytest.LogCaptureFi
     trained = Trainer(steps=2, batch_tokens=512, tokenizer_size=300).fit("nano", [task])
     assert trained.state.step == 2
     assert "task `has`: none of its validation rows can be used" in caplog.text
+
+
+def test_a_task_of_another_name_is_asked_by_its_own_instruction(trained: Trained, tmp_path: Path) -> None:
+    session = Session.from_pretrained(trained.save(tmp_path / "checkpoint"))
+    other = Task("other", "does [TEXT:text] speak of a cat? -> [TEXT:has,closed_set]", test=text_rows(6, seed=7))
+    found = evaluate(session, [other]).tasks["other"]
+    assert found.rows == 6
+    with pytest.raises(DataError, match="task `other` has no training rows"):
+        other.source("train")

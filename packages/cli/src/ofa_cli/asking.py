@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ofa_instruction import InstructionPlan, TaskPlan
     from ofa_models.session import Output
 
+_BREAK = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
 _PLACEHOLDERS = {
     "AUDIO": "voice.wav",
     "BOX": "10,10,60,60",
@@ -47,9 +48,18 @@ def read_candidates(path: Path) -> list[str] | dict[str, list[str]]:
 
 def answer_text(output: Output) -> str:
     """An answer on a terminal: the value alone where there is one column, else a line a column."""
+    return "\n".join(_told(output))
+
+
+def answer_line(output: Output) -> str:
+    """An answer of a file's row, on one line: columns behind each other, line breaks and tabs inside of them as escapes."""
+    return "\t".join(_BREAK.sub(lambda found: repr(found[0])[1:-1], part) for part in _told(output))
+
+
+def _told(output: Output) -> list[str]:
     if len(output) == 1:
-        return value_text(output.value)
-    return "\n".join(f"{column}: {value_text(value)}" for column, value in output.items())
+        return [value_text(output.value)]
+    return [f"{column}: {value_text(value)}" for column, value in output.items()]
 
 
 def value_text(value: object) -> str:
@@ -82,20 +92,15 @@ def answer_json(output: Output, address: str = "") -> dict[str, Any]:
     return ({"address": address} if address else {}) | found
 
 
-def save_answers(outputs: Mapping[str, Output], path: Path) -> list[Path]:
-    """Write answers: one to a file by its suffix, or any number into a folder, as JSON and pictures with boxes."""
+def save_answer(output: Output, path: Path, name: str = "answer") -> list[Path]:
+    """Write an answer: to a file by its suffix, or into a folder as ``name.json``, and its picture with boxes beside."""
     if path.suffix:
-        if len(outputs) != 1:
-            raise UserError(f"--save {path}: {len(outputs)} answers do not fit one file; name a folder")
         path.parent.mkdir(parents=True, exist_ok=True)
-        (output,) = outputs.values()
         return [output.save(path)]
     path.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, output in outputs.items():
-        written.append(output.save(path / f"{name}.json"))
-        if any(slot.picture for slot in output.slots):
-            written.append(output.save(path / f"{name}.png"))
+    written = [output.save(path / f"{name}.json")]
+    if any(slot.picture for slot in output.slots):
+        written.append(output.save(path / f"{name}.png"))
     return written
 
 

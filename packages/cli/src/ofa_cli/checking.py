@@ -117,6 +117,7 @@ def check_run_file(path: Path, settings: Sequence[str] = ()) -> CheckReport:
     except RunFileError as error:
         report.mistakes += error.problems
     profile = _check_model(report)
+    _check_device(report)
     tasks = report.text.data.get("tasks")
     for name, values in (tasks if isinstance(tasks, dict) else {}).items():
         _check_task(report, str(name), values, profile, path.parent)
@@ -137,6 +138,15 @@ def _check_model(report: CheckReport) -> BackendSpec | None:
     report.attempt(("model",), model.plan)
     backend = report.attempt(("model", "backend"), lambda: default_catalog().backend(model.backend))
     return backend.spec if backend is not None else None
+
+
+def _check_device(report: CheckReport) -> None:
+    from ofa_models.devices import check_device
+
+    trainer = report.text.data.get("trainer")
+    device = trainer.get("device") if isinstance(trainer, dict) else None
+    if isinstance(device, str):
+        report.attempt(("trainer", "device"), lambda: check_device(device))
 
 
 def _check_task(report: CheckReport, name: str, values: object, profile: BackendSpec | None, base: Path) -> None:

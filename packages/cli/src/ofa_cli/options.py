@@ -12,10 +12,13 @@ RunOrInstruction: TypeAlias = Annotated[
 ]
 RunFileArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN.YAML", help="The run file.", show_default=False)]
 Data: TypeAlias = Annotated[
-    Path | None, typer.Option("--data", metavar="FILE", help="Rows of an instruction: CSV, TSV, JSONL or Parquet.")
+    Path | None, typer.Option("--data", metavar="FILE", help="Rows of an instruction: CSV, TSV, JSONL or Parquet; - is stdin.")
 ]
 Settings: TypeAlias = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Lay a.b=c over the run file; may be repeated.")
+]
+Device: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Where the model runs: cpu, cuda, cuda:1; auto: a GPU where there is one.")
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]
 CheckpointArgument: TypeAlias = Annotated[

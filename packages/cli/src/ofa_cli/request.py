@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ofa_cli.data_files import source_of
 from ofa_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,21 +59,27 @@ def is_instruction(text: str) -> bool:
 
 
 def read_request(
-    what: str, *, data: Path | None = None, settings: Sequence[str] = (), options: Mapping[str, object] | None = None
+    what: str,
+    *,
+    data: Path | None = None,
+    settings: Sequence[str] = (),
+    options: Mapping[str, object] | None = None,
+    is_task: bool = False,
 ) -> RunRequest:
     """A run file's path, or an instruction with ``data``.
 
     settings: ``a.b=c`` as given. options: what the command's own options say, by dotted key, None left out; they lie on top.
+    is_task: ``what`` is the name of a checkpoint's task, with ``data`` as an instruction is.
     Raises UserError and RunFileError.
     """
     from ofa_trainer.run_file import load_run, parse_run
 
     given = (f"{key}={json.dumps(value)}" for key, value in (options or {}).items() if value is not None)
     overrides = [*settings, *given]
-    if is_instruction(what):
+    if is_instruction(what) or is_task:
         if data is None:
             raise UserError("an instruction needs its rows: --data my.csv")
-        task = {"instruction": what, "train": str(data)}
+        task = {"instruction": what, "train": source_of(data)}
         text = json.dumps({"tasks": {INLINE_TASK: task}})
         return RunRequest(run=parse_run(text, "command line", overrides), base=Path.cwd())
     if data is not None:

@@ -36,7 +36,8 @@ class SampleError(ValueError):
         self.address = address
 
     def __str__(self) -> str:
-        where = f"{self.address}:{self.column}" if self.address else f"column `{self.column}`"
+        where = f"{self.address}:{self.column}" if self.address and self.column else self.address
+        where = where or (f"column `{self.column}`" if self.column else "a row")
         return f"{where}: {self.message}"
 
 

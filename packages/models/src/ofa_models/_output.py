@@ -219,7 +219,7 @@ class Output(Mapping[str, object]):
         return self.candidates[0].probability
 
     def top(self, k: int = 5) -> tuple[Candidate, ...]:
-        """The ``k`` best answers of the only closed set (else of the only column), best first, with their probabilities.
+        """The ``k`` best answers of the only closed set (else of the only column), the most probable first.
 
         A smaller set gives all it has. The model is asked again where the answer holds fewer than that. Raises ValueError where
         an open answer has fewer, saying what to ask for.
@@ -235,7 +235,8 @@ class Output(Mapping[str, object]):
                 f"top({k}): {len(found)} answers of `{slot.column}` were found; ask for more with"
                 f' GenerationOptions(strategy="beam", num_beams={k}, num_return={k})'
             )
-        return tuple(found[:k])
+        # Beams rank answers of different lengths by more than their probability; what is shown is what is sorted.
+        return tuple(sorted(found[:k], key=lambda candidate: -candidate.log_probability))
 
     def _scored(self, name: str) -> OutputSlot:
         closed = any(slot.closed for slot in self._slots.values())

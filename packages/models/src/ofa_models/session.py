@@ -30,6 +30,7 @@ from ofa_modalities.text.equality import canonical
 from ofa_models._output import Candidate, Output, OutputSlot
 from ofa_models._resolving import Candidates, Resolved, Resolver, SessionError
 from ofa_models.checkpoint import Checkpoint, load_checkpoint
+from ofa_models.devices import resolve_device
 from ofa_models.generation.diffusion import answer_by_diffusion, answer_size, diffusion_step
 from ofa_models.generation.engine import generate, lane_capacity, num_copies
 from ofa_models.generation.planning import answered_slots, controls_of, forced_of, plan_steps
@@ -80,9 +81,13 @@ class Session:
         batch_tokens: int = 16_384,
         hosts: Iterable[str] = (),
     ) -> Session:
-        """Load a checkpoint directory. Raises CheckpointError where there is none, or its parts do not fit."""
+        """Load a checkpoint directory.
+
+        device: ``auto`` is a GPU where there is one. Raises CheckpointError where there is no checkpoint or its parts do not fit,
+        ValueError for a device that is not there.
+        """
         catalog = catalog or default_catalog()
-        checkpoint = load_checkpoint(directory, catalog=catalog, device=device)
+        checkpoint = load_checkpoint(directory, catalog=catalog, device=resolve_device(device))
         return cls(checkpoint, catalog=catalog, batch_tokens=batch_tokens, hosts=hosts)
 
     @property

@@ -8,9 +8,10 @@ What is masked in a row depends on (seed, task, row) alone, so two checkpoints a
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -28,6 +29,7 @@ from ofa_trainer.metrics.infilling import shown_text
 from ofa_trainer.metrics.metric import Judged, Scores
 from ofa_trainer.mixture import row_rng
 from ofa_trainer.plans import EvaluatePlan
+from ofa_trainer.predictions import Prediction, save_predictions
 from ofa_trainer.reporting.events import Figure
 from ofa_trainer.source import Source
 from ofa_trainer.sources.choosing import spread_indices
@@ -59,14 +61,38 @@ class MetricResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEvaluation:
-    """rows: judged. bad: rows that could not be used. metrics: by ``column/metric``. judged: by target column."""
+    """What was found for one task.
+
+    rows: judged. bad: rows that could not be used. metrics: by ``column/metric``. judged: by target column, row by row.
+    source, indices: where the judged rows came from. probabilities: of their whole answers.
+    """
 
     rows: int
     bad: tuple[BadRow, ...]
     metrics: Mapping[str, MetricResult]
     judged: Mapping[str, tuple[Judged, ...]]
+    source: Source
+    indices: tuple[int, ...]
+    probabilities: tuple[float, ...]
     unfinished: Mapping[str, int] = field(default_factory=dict)
     """Answers that were cut at their longest length, by target column; without those of which there are none."""
+
+    def __repr__(self) -> str:
+        return f"TaskEvaluation({self.rows:,} rows, {len(self.bad)} bad; {_told(self.metrics) or 'no metrics'})"
+
+    def predictions(self, task: str | None = None) -> Iterator[Prediction]:
+        """The judged rows in order, read again, with their answers. task: its name, where several are told apart."""
+        for number, (index, probability) in enumerate(zip(self.indices, self.probabilities, strict=True)):
+            row = self.source.read(index, 0)
+            yield Prediction(
+                row=row_number(self.source, index),
+                inputs={column: value for column, value in row.items() if column not in self.judged},
+                truths={column: row[column] for column in self.judged},
+                answers={column: judged[number].answer for column, judged in self.judged.items()},
+                scores={key: float(metric.values[number]) for key, metric in self.metrics.items()},
+                probability=probability,
+                task=task,
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +118,39 @@ class Evaluation:
                 lines += [f"  {row}" for row in task.bad[:_BAD_ROWS_SHOWN]]
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        found = "; ".join(
+            f"{name}: {_told(task.metrics) or 'no metrics'}, {task.rows:,} rows" for name, task in self.tasks.items()
+        )
+        return f"Evaluation({self.plan.split}, {found})"
+
+    def predictions(self) -> list[dict[str, object]]:
+        """A row for each judged row, ready for a frame: ``row``, the other columns of the data, ``truth``, ``answer``, ``score``.
+
+        See :meth:`ofa_trainer.predictions.Prediction.as_row`.
+        """
+        return [prediction.as_row() for prediction in self._predictions()]
+
+    def save(self, path: str | Path) -> Path:
+        """Write :meth:`predictions` as ``.csv`` or ``.jsonl``, answered media into files beside it. Raises ValueError."""
+        return save_predictions(self._predictions(), path)
+
+    def _predictions(self) -> Iterator[Prediction]:
+        for name, task in self.tasks.items():
+            yield from task.predictions(name if len(self.tasks) > 1 else None)
+
+
+def _told(metrics: Mapping[str, MetricResult]) -> str:
+    return ", ".join(f"{key} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for key, one in metrics.items())
+
 
 def evaluate(
     session: Session, tasks: Sequence[Task], plan: EvaluatePlan | None = None, *, catalog: Catalog | None = None
 ) -> Evaluation:
-    """Answer and judge the rows of a split for every task, each a task that the checkpoint was trained on.
+    """Answer and judge the rows of a split for every task.
 
-    The checkpoint's instruction of that name asks; an OFAWarning tells where the task now says another one.
+    A task that the checkpoint was trained on by that name is asked as it was trained, and an OFAWarning tells where it now says
+    another instruction. A task of another name is asked by its own instruction.
     Raises DataError for a task without such rows, and where no row of any task could be judged; ValueError for a metric that
     does not judge a column.
     """
@@ -116,8 +168,7 @@ def evaluate(
 
 
 def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluatePlan, catalog: Catalog) -> TaskEvaluation:
-    resolved = session.resolve(task.name)
-    _tell_other_instruction(resolved, task, catalog)
+    resolved = _resolved(session, task, catalog)
     slots = answered_slots(resolved.plan)
     metrics = {slot.column: metrics_of(slot, task.metrics, catalog, repeated=_repeated(resolved, slot)) for slot in slots}
     _check_all_used(task, metrics)
@@ -126,13 +177,17 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
     candidates = {slot.column: _candidates(resolved, slot) for slot in slots}
     unfinished: Counter[str] = Counter()
     bad: list[BadRow] = []
+    kept: list[int] = []
+    probabilities: list[float] = []
     chosen = spread_indices(len(source), len(source) if plan.rows is None else plan.rows, plan.seed)
     for start in range(0, len(chosen), plan.batch_rows):
         indices = chosen[start : start + plan.batch_rows]
-        good, rows, examples, references = _encode(session, task, source, indices, plan, bad, set().union(*reads.values()))
+        good, rows, examples, references = _encode(resolved, task, source, indices, plan, bad, set().union(*reads.values()))
         root: Path | None = getattr(source, "root", None)
         outputs = session.answer(resolved, examples, generation=plan.generation, rows=rows, root=root)
         unfinished.update(slot.column for output in outputs for slot in output.slots if not slot.finished)
+        kept += good
+        probabilities += [math.exp(output.log_probability) for output in outputs]
         for index, row, example, output, reference in zip(good, rows, examples, outputs, references, strict=True):
             for slot in slots:
                 one = Judged(
@@ -161,7 +216,18 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
         metrics=results,
         judged={column: tuple(found) for column, found in judged.items()},
         unfinished=dict(unfinished),
+        source=source,
+        indices=tuple(kept),
+        probabilities=tuple(probabilities),
     )
+
+
+def _resolved(session: Session, task: Task, catalog: Catalog) -> Resolved:
+    if task.name not in session.instructions:
+        return session.resolve(str(parse_template(task.instruction, catalog=catalog)[0]))
+    resolved = session.resolve(task.name)
+    _tell_other_instruction(resolved, task, catalog)
+    return resolved
 
 
 def _tell_other_instruction(resolved: Resolved, task: Task, catalog: Catalog) -> None:
@@ -176,7 +242,7 @@ def _tell_other_instruction(resolved: Resolved, task: Task, catalog: Catalog) ->
 
 
 def _encode(
-    session: Session,
+    resolved: Resolved,
     task: Task,
     source: Source,
     indices: Sequence[int],
@@ -186,9 +252,8 @@ def _encode(
 ) -> tuple[list[int], list[Mapping[str, object]], list[Example], list[dict[str, object]]]:
     """Rows that can be judged with their indices, encoded without their answers, and what should be answered.
 
-    needed: columns that metrics read beside them.
+    bad: grows by the rows that cannot be judged. needed: columns that metrics read beside them.
     """
-    resolved = session.resolve(task.name)
     targets = [slot.column for slot in answered_slots(resolved.plan)]
     good: list[int] = []
     rows: list[Mapping[str, object]] = []

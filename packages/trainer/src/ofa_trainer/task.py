@@ -66,7 +66,7 @@ class Task:
         name: str,
         instruction: str | Sequence[str],
         *,
-        train: object,
+        train: object = None,
         valid: object = None,
         test: object = None,
         closed_sets: Mapping[str, Sequence[str]] | None = None,
@@ -140,6 +140,8 @@ class Task:
     def _split(self) -> Split:
         from ofa_trainer.sources.splitting import Split, split_off
 
+        if self._given["train"] is None:
+            raise DataError(f"task `{self.name}` has no training rows: give `train=`")
         train, valid = self._open("train"), self._given["valid"]
         if len(train) == 0:
             raise DataError(f"task `{self.name}`: the training data holds no rows")

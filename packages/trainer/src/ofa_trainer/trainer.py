@@ -20,6 +20,7 @@ from ofa_modalities.batch import PackedBatch
 from ofa_modalities.packing import fill_batches
 from ofa_modalities.segment import Example
 from ofa_models.checkpoint import WEIGHTS, load_weights, save_checkpoint
+from ofa_models.devices import resolve_device
 from ofa_models.plans import GenerationOptions, InferPlan, ModelPlan
 from ofa_models.zoo import GeneralistModel, build_model
 from pydantic import ValidationError
@@ -186,8 +187,8 @@ class Trainer:
     ) -> Trained:
         started = time.perf_counter()
         options = self.options if saved is None else options_to_resume(self.options, saved)
+        device = resolve_device(options.device)
         prepared = self._prepare(model, tasks, options, saved)
-        device = pick_device(options.device)
         with reproducible(options.seed, device, deterministic=options.deterministic):
             built = build_model(prepared.model_plan, self.catalog, seed=options.seed) if saved is None else saved.checkpoint.model
             run = self._run(prepared, built.to(device), device, options, output, saved)
@@ -351,13 +352,6 @@ def _validation_rows(prepared: Prepared, options: TrainerOptions, number: int, s
         else:
             examples.append(result)
     return examples
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto``: CUDA where there is some, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 def _plan_of(model: GeneralistModel | ModelPlan | str) -> ModelPlan:

@@ -1,18 +1,24 @@
-"""``ofa evaluate``: judge a trained model on the rows of a run file."""
+"""``ofa evaluate``: judge a trained model on the rows of a run file, or of a file."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ofa_cli.console import print_json, print_table, print_warning
+from ofa_cli.console import print_json, print_table, print_warning, stderr
 from ofa_cli.errors import UserError
-from ofa_cli.options import AsJson, CheckpointArgument, RunFileArgument, Settings
+from ofa_cli.options import AsJson, CheckpointArgument, Data, Device, Settings
 
 if TYPE_CHECKING:
+    from ofa_models.session import Session
     from ofa_trainer.evaluation import Evaluation
+    from ofa_trainer.task import Task
+
+    from ofa_cli.request import RunRequest
 
 
 class Split(StrEnum):
@@ -25,28 +31,51 @@ class Split(StrEnum):
 
 def evaluate(
     checkpoint: CheckpointArgument,
-    run_file: RunFileArgument,
-    split: Annotated[Split, typer.Option(help="Which rows to judge.")] = Split.TEST,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN.YAML|INSTRUCTION",
+            help="A run file; or an instruction, or a task's name, with --data.",
+            show_default=False,
+        ),
+    ],
+    data: Data = None,
+    split: Annotated[Split | None, typer.Option(help="Which rows of a run file to judge; test by itself.")] = None,
     rows: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many rows of a task, spread over all.")] = None,
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="NAME", help="Judge --data by this one; may be repeated.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Write what was asked, right and answered, a line a row: .csv or .jsonl.")
+    ] = None,
     settings: Settings = None,
+    device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer held-out rows of every task and print the metrics with their 95 % intervals.
+    """Answer held-out rows and print the metrics with their 95 % intervals.
 
     [bold]Example[/bold]  ofa evaluate runs/caption run.yaml --split valid
+
+    [bold]Example[/bold]  ofa evaluate runs/task '\\[IMAGE:img] what is this? -> \\[TEXT:label,closed_set]' --data test.csv
+
+    [bold]Example[/bold]  ofa evaluate runs/task task --data test.csv --metric accuracy --save predictions.csv
     """
     from ofa_models.session import Session
     from ofa_trainer.checkpointing import find_checkpoint
     from ofa_trainer.evaluation import evaluate as judge
     from ofa_trainer.plans import EvaluatePlan
+    from ofa_trainer.predictions import check_suffix
 
-    from ofa_cli.request import read_request
+    from ofa_cli.data_files import name_of
 
-    request = read_request(str(run_file), settings=settings or [])
-    tasks = [task for task in request.tasks() if task.source(split.value) is not None]
-    if not tasks:
-        raise UserError(f"{run_file}: no task has {split} rows; give them as `{split}:`, or choose another --split")
-    session = Session.from_pretrained(find_checkpoint(checkpoint), hosts=request.run.trainer.hosts)
+    if save is not None:
+        check_suffix(save)
+    request = _request(what, data, split, metrics, settings or [], device)
+    split = split or Split.TEST
+    tasks = _tasks_of_file(what, request, split) if data is None else []
+    trainer = request.run.trainer
+    session = Session.from_pretrained(find_checkpoint(checkpoint), hosts=trainer.hosts, device=trainer.device)
+    tasks = tasks or [_task_of_line(session, what, request, metrics)]
     plan = EvaluatePlan(split=split.value, rows=rows, generation=request.run.generation)
     evaluation = judge(session, tasks, plan)
     for name, task in evaluation.tasks.items():
@@ -56,16 +85,54 @@ def evaluate(
         figures = evaluation.figures()
         print_json({task: {name: one.as_json() for name, one in metrics.items()} for task, metrics in figures.items()})
     else:
-        _print(evaluation, split)
+        _print(evaluation, f"{split} rows" if data is None else f"rows of {name_of(data)}")
+    if save is not None:
+        stderr().print(f"wrote {evaluation.save(save)}", style="dim", markup=False, soft_wrap=True)
     if complaint := evaluation.complaint():
         raise UserError(complaint)
 
 
-def _print(evaluation: Evaluation, split: Split) -> None:
+def _request(
+    what: str, data: Path | None, split: Split | None, metrics: list[str] | None, settings: Sequence[str], device: str | None
+) -> RunRequest:
+    from ofa_cli.request import is_instruction, read_request
+
+    if data is not None and split is not None:
+        raise UserError(f"--split {split} goes with a run file; all rows of {data} are judged")
+    if data is None and metrics:
+        raise UserError("--metric goes with --data; a run file names the metrics of its tasks")
+    if data is None and not is_instruction(what) and not Path(what).exists():
+        raise UserError(f"{what}: no such run file; an instruction or the name of a task needs its rows: --data test.csv")
+    named = data is not None and not is_instruction(what) and not Path(what).exists()
+    return read_request(what, data=data, settings=settings, options={"trainer.device": device}, is_task=named)
+
+
+def _tasks_of_file(what: str, request: RunRequest, split: Split) -> list[Task]:
+    tasks = [task for task in request.tasks() if task.source(split.value) is not None]
+    if not tasks:
+        raise UserError(f"{what}: no task has {split} rows; give them as `{split}:`, or choose another --split")
+    return tasks
+
+
+def _task_of_line(session: Session, what: str, request: RunRequest, metrics: Sequence[str] | None) -> Task:
+    """The task of an instruction, or of a trained task's name, with the rows of the request."""
+    from ofa_trainer.run_file import task_of_plan
+
+    from ofa_cli.request import INLINE_TASK
+
+    resolved = session.resolve(what)
+    trained = session.instructions
+    name = resolved.task if resolved.task in trained else next(name for name in (INLINE_TASK, "line") if name not in trained)
+    (plan,) = request.run.tasks.values()
+    given = {"instruction": resolved.plan.text, "test": plan.train, "metrics": None if metrics is None else tuple(metrics)}
+    return task_of_plan(name, plan.model_copy(update=given), request.base)
+
+
+def _print(evaluation: Evaluation, title: str) -> None:
     rows = [
         (task, name, f"{figure.value:.3f}", figure.interval("{low:.3f} – {high:.3f}"), f"{figure.rows:,}")
         for task, metrics in evaluation.figures().items()
         for name, figure in metrics.items()
     ]
     columns = ("task", "metric", "value", "95 % interval", "rows")
-    print_table(columns, rows, right=columns[2:], title=f"{split} rows")
+    print_table(columns, rows, right=columns[2:], title=title)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,13 +12,13 @@ import typer
 
 from ofa_cli.console import print_json, print_warning, stderr, write
 from ofa_cli.errors import UserError
-from ofa_cli.options import AsJson, CheckpointArgument
+from ofa_cli.options import AsJson, CheckpointArgument, Device
 
 if TYPE_CHECKING:
     from ofa_models.plans import GenerationOptions
     from ofa_models.session import Output, Session
 
-ROWS_AT_ONCE = 64
+    from ofa_cli.answering import AnsweredRow
 
 
 def infer(
@@ -29,7 +30,9 @@ def infer(
     inputs: Annotated[
         list[str] | None, typer.Option("--input", metavar="NAME=VALUE", help="A column's value; the same as --NAME VALUE.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(metavar="FILE", help="Ask every row of a CSV, TSV, JSONL or Parquet file.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Ask every row of it: CSV, TSV, JSONL or Parquet; - is stdin.")
+    ] = None,
     candidates: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The closed set: a candidate a line, or JSON by column.")
     ] = None,
@@ -49,11 +52,13 @@ def infer(
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of --sample.")] = None,
     save: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Write the answer: a file by its suffix, or a folder.")
+        Path | None,
+        typer.Option(metavar="PATH", help="Write the answer: a file by its suffix, or a folder; of --data a .csv or .jsonl too."),
     ] = None,
     hosts: Annotated[
         list[str] | None, typer.Option("--host", metavar="NAME", help="A host that URLs may be fetched from; no others are.")
     ] = None,
+    device: Device = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a trained model. Every column that the instruction reads is an option of its own name.
@@ -62,23 +67,29 @@ def infer(
 
     [bold]Example[/bold]  ofa infer runs/ground ground --img a.png --cap 'red disc' --save answer.png
 
+    [bold]Example[/bold]  ofa infer runs/task task --data test.csv --save predictions.csv
+
     [bold]Example[/bold]  ofa infer runs/sum sum --text -5 --unit "" --input data=x   (a column named as an option is)
     """
     from ofa_models.session import Session
     from ofa_trainer.checkpointing import find_checkpoint
 
-    from ofa_cli.asking import asked_columns, read_candidates, save_answers
+    from ofa_cli.answering import answer_rows, is_predictions, printed
+    from ofa_cli.asking import asked_columns, read_candidates, save_answer
     from ofa_cli.column_options import COLUMNS, options_of, read_columns, require_columns
 
     if top is not None and sample:
         raise UserError("--top shows the likeliest answers, --sample draws one: leave one of them out")
     if instruction.startswith("--"):
         raise UserError(f"`{instruction}` stands where the instruction belongs: ofa infer CHECKPOINT INSTRUCTION --NAME VALUE …")
-    if data is not None and save is not None and save.suffix:
-        raise UserError(f"--save {save}: the answers of many rows go into a folder, or as one document into --json > {save}")
-    session = Session.from_pretrained(find_checkpoint(checkpoint), hosts=hosts or ())
+    if data is not None and save is not None:
+        is_predictions(save)
+    session = Session.from_pretrained(find_checkpoint(checkpoint), hosts=hosts or (), device=device or "cpu")
     closed = read_candidates(candidates) if candidates is not None else None
-    columns = asked_columns(session.resolve(instruction, closed).plan)
+    plan = session.resolve(instruction, closed).plan
+    columns = asked_columns(plan)
+    if top is not None and beams is None and all(slot.closed_set is None for slot in plan.slots if slot.generator is not None):
+        beams = top
     own_options = options_of(context.command, context)
     values = read_columns(context.meta[COLUMNS], inputs or [], columns, options=own_options, extra=context.args)
     options = _generation(
@@ -96,23 +107,43 @@ def infer(
     )
     if data is None:
         require_columns(values, columns, own_options)
-        answers = {"answer": session(instruction, values, candidates=closed, generation=options)}
-        _print_answer(answers["answer"], as_json=as_json, top=top)
+        output = session(instruction, values, candidates=closed, generation=options)
+        _print_answer(output, as_json=as_json, top=top)
+        _tell_cut(Counter(slot.column for slot in output.slots if not slot.finished), 1)
+        written = [] if save is None else save_answer(output, save)
     else:
-        answers = _print_answers(_rows(session, instruction, data, values, closed, options), as_json=as_json, top=top)
-        if not answers:
-            raise UserError(f"no row of {data} could be answered")
-    _tell_cut(answers.values())
-    if save is not None:
-        for path in save_answers(answers, save):
-            stderr().print(f"wrote {path}", style="dim", markup=False, soft_wrap=True)
+        rows = answer_rows(session, instruction, data, values, closed, options)
+        written = _answer_file(data, printed(rows, as_json=as_json, top=top, go_on=save is not None), save)
+    for path in written:
+        stderr().print(f"wrote {path}", style="dim", markup=False, soft_wrap=True)
 
 
-def _tell_cut(answers: Collection[Output]) -> None:
-    """Say which columns were answered up to a limit and no further."""
-    cut = Counter(slot.column for answer in answers for slot in answer.slots if not slot.finished)
+def _answer_file(data: Path, rows: Iterator[AnsweredRow], save: Path | None) -> list[Path]:
+    """Ask the rows, one by one as they are printed and saved; what was written. Raises UserError where there was no answer."""
+    from ofa_cli.answering import save_rows
+    from ofa_cli.data_files import name_of
+
+    first = next(rows, None)
+    if first is None:
+        raise UserError(f"no row of {name_of(data)} could be answered")
+    total, cut = 0, Counter[str]()
+
+    def counted() -> Iterator[AnsweredRow]:
+        nonlocal total
+        for one in chain([first], rows):
+            total += 1
+            cut.update(slot.column for slot in one.output.slots if not slot.finished)
+            yield one
+
+    written = save_rows(counted(), save)
+    _tell_cut(cut, total)
+    return written
+
+
+def _tell_cut(cut: Mapping[str, int], total: int) -> None:
+    """Say which columns were answered up to a limit and no further. cut: how many answers, by column."""
     for column, count in cut.items():
-        which = "the answer" if len(answers) == 1 else f"{count:,} of {len(answers):,} answers"
+        which = "the answer" if total == 1 else f"{count:,} of {total:,} answers"
         print_warning(f"{which} of `{column}` met the longest length and was cut there; --max-length N allows another")
 
 
@@ -133,65 +164,3 @@ def _print_answer(output: Output, *, as_json: bool, top: int | None = None) -> N
         write("\n".join(top_lines(output, top)))
     else:
         write(answer_text(output))
-
-
-def _print_answers(rows: Iterable[tuple[int, str, Output | str]], *, as_json: bool, top: int | None = None) -> dict[str, Output]:
-    """Print the answers of a file's rows as they come (JSON: at the end), warn of the others; the answers by row number."""
-    from ofa_cli.asking import answer_json, answer_text, top_lines
-
-    answers: dict[str, Output] = {}
-    found = []
-    for number, address, answer in rows:
-        if isinstance(answer, str):
-            print_warning(f"skipped {answer}")
-            continue
-        answers[f"{number:05}"] = answer
-        if as_json:
-            found.append({"row": number} | answer_json(answer, address))
-        elif top is not None:
-            write("\n".join(f"{address}\t{line}" for line in top_lines(answer, top)))
-        else:
-            write(f"{address}\t{answer_text(answer)}")
-    if as_json:
-        print_json(found)
-    return answers
-
-
-def _rows(
-    session: Session,
-    instruction: str,
-    data: Path,
-    values: dict[str, str],
-    closed: list[str] | dict[str, list[str]] | None,
-    options: GenerationOptions,
-) -> Iterator[tuple[int, str, Output | str]]:
-    """(row number, address, answer or what is wrong) of every row of a file in order, ``values`` laid over each."""
-    from ofa_modalities.processor import SampleError
-    from ofa_trainer.sources.opening import open_source
-    from ofa_trainer.sources.views import row_number
-
-    source = open_source(data, base=Path.cwd())
-    root = getattr(source, "root", None)
-    for start in range(0, len(source), ROWS_AT_ONCE):
-        indices = range(start, min(start + ROWS_AT_ONCE, len(source)))
-        found: dict[int, Output | SampleError] = {}
-        rows = {}
-        for index in indices:
-            try:
-                rows[index] = {**source.read(index, 0), **values}
-            except SampleError as error:
-                found[index] = error
-        addresses = [source.address(index) for index in rows]
-        answers = session.batch(
-            instruction,
-            list(rows.values()),
-            candidates=closed,
-            generation=options,
-            on_error="collect",
-            addresses=addresses,
-            root=root,
-        )
-        found.update(zip(rows, answers, strict=True))
-        for index in indices:
-            answer = found[index]
-            yield row_number(source, index), source.address(index), str(answer) if isinstance(answer, SampleError) else answer
