@@ -167,6 +167,7 @@ def _check_task(report: CheckReport, name: str, values: object, profile: Backend
             rows[split] = len(source)
             if plan is not None:
                 _check_columns(report, path, split, plan, task, source)
+                _look_at_rows(report, path, split, plan, task, source)
             if plan is not None and split == "train":
                 place = report.place(report.text.line((*path, "instruction")))
                 report.warnings += [f"{place}: {message}" for message in long_texts(plan, task.columns, source)]
@@ -281,6 +282,19 @@ def _check_columns(
         hint = f"map it: columns: {{{column}: …}}" if column not in task.columns else "see `columns`"
         message = f"the data has no column `{name}`{nearest(name, seen)}\nthere are: {' '.join(seen)}; {hint}"
         report.add((*path, split), message)
+
+
+def _look_at_rows(
+    report: CheckReport, path: tuple[str, ...], split: str, plan: TaskPlan, task: TaskFilePlan, source: Source
+) -> None:
+    """What the cells of some rows would be misread as."""
+    from ofa_trainer.looking import look_at_boxes
+    from ofa_trainer.sources.views import Renamed
+
+    place = (*path, split)
+    rows = Renamed(source, task.columns) if task.columns else source
+    told = report.attempt((*path, "instruction"), lambda: look_at_boxes(plan, rows)) or []
+    report.warnings += [f"{report.place(report.text.line(place))}: {'.'.join(place)}: {one}" for one in told]
 
 
 def _columns(plan: TaskPlan) -> list[str]:

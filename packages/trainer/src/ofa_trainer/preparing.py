@@ -32,6 +32,7 @@ from ofa_modalities.vocabulary import Vocabulary
 from ofa_models.assets import asset_digests
 from ofa_models.plans import ModelPlan, Precision
 
+from ofa_trainer.looking import look_at_boxes
 from ofa_trainer.mixture import Mixture
 from ofa_trainer.plans import TrainerOptions
 from ofa_trainer.row_transforms.columns import reach_of
@@ -95,6 +96,7 @@ def prepare(
     for task, plan in zip(tasks, plans, strict=True):
         check_columns(task, plan)
         check_columns(task, plan, "valid")
+        _tell_boxes(task, plan)
         for shared in task.shared_rows():
             logger.warning("task `%s`: %s; give held-out rows as `valid`", task.name, shared)
     sets = {
@@ -253,6 +255,16 @@ def check_columns(task: Task, plan: TaskPlan, split: DataSplit = "train") -> Non
             f"task `{task.name}`, {split}: the instruction reads the column `{stored}`, and no row has one, from "
             f"{source.address(0)} on; the columns: {' '.join(seen)}{hint} Other names can be given with `columns`."
         )
+
+
+def _tell_boxes(task: Task, plan: TaskPlan) -> None:
+    """Warn of boxes that look like another form than the one they are read in."""
+    for split in ("train", "valid"):
+        source = task.source(split)
+        if source is not None and task.transform is None:
+            for told in look_at_boxes(plan, source):
+                warnings.warn(f"task `{task.name}`, {split} rows: {told}", OFAWarning, stacklevel=3)
+                return  # The other split would say the same again.
 
 
 def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int, seed: int) -> dict[str, tuple[str, ...]]:

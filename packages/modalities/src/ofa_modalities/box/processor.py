@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from ofa_instruction.plans import SlotPlan
 
-from ofa_modalities.box.reading import Box, read_box
+from ofa_modalities.box.forms import Box, BoxForm
+from ofa_modalities.box.reading import read_box
 from ofa_modalities.box.spec import BoxOptions
 from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources, SampleError, TokenRule
 
@@ -28,7 +29,9 @@ def dequantise(cells: NDArray[np.integer], bins: int) -> NDArray[np.float64]:
 
 
 class BoxProcessor(BaseProcessor):
-    """Encodes ``[left, top, right, bottom]`` in pixels of the original picture as ``[4]`` ids, and gives it back as floats.
+    """Encodes a rectangle of the original picture, said as the options say, as ``[4]`` ids.
+
+    It is given back as ``[left, top, right, bottom]`` in pixels, whatever form the data has.
 
     The error of a round trip is at most half a bin: ``width / (2 · bins)`` and ``height / (2 · bins)`` pixels.
     """
@@ -36,6 +39,7 @@ class BoxProcessor(BaseProcessor):
     def __init__(self, slot: SlotPlan, options: BoxOptions, resources: Resources) -> None:
         super().__init__(slot, options, resources)
         self.bins = options.bins
+        self._form = BoxForm(format=options.format, unit=options.unit, clip=options.clip)
         self._start = resources.vocabulary.block(BLOCK).start
 
     @classmethod
@@ -49,7 +53,7 @@ class BoxProcessor(BaseProcessor):
         size = None if referred is None else referred.size_px
         if referred is None or size is None:
             raise SampleError(self.slot.column, "a box belongs to a picture, and this row has none for it")
-        box = read_box(value, self.slot.column, size)
+        box = read_box(value, self.slot.column, size, self._form)
         left, top, right, bottom = referred.view_px or (0.0, 0.0, float(size[0]), float(size[1]))
         unit = (np.array(box) - (left, top, left, top)) / (right - left, bottom - top, right - left, bottom - top)
         unit = unit.clip(0, 1)
@@ -77,8 +81,9 @@ class BoxProcessor(BaseProcessor):
         return [min(max(value, 0.0), float(side)) for value, side in zip(pixels, (width, height) * 2, strict=True)]
 
     def reference(self, value: object, context: EncodeContext) -> list[float]:
-        """``[left, top, right, bottom]``. Raises SampleError for no box, and for one outside of its picture."""
-        return list(read_box(value, self.slot.column, None if context.referred is None else context.referred.size_px))
+        """``[left, top, right, bottom]`` in pixels. Raises SampleError for no box, and for one outside of its picture."""
+        size_px = None if context.referred is None else context.referred.size_px
+        return list(read_box(value, self.slot.column, size_px, self._form))
 
     def token_rule(self) -> TokenRule:
         """Exactly four bins."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from ofa_modalities.media import MAX_FILE_BYTES, read_media, read_object
+from ofa_modalities.media import MAX_FILE_BYTES, media_source, read_media, read_object
 from ofa_modalities.processor import SampleError
 from ofa_modalities.reading import Reading
 
@@ -72,6 +72,29 @@ def read_image(
                 column, f"a picture is a path, bytes, an open file, a PIL image or an array, not {type(value).__name__}"
             )
         return _upright(_from_array(array, column), column, max_pixels, None)
+
+
+def picture_size(value: object, *, root: Path | None = None) -> tuple[int, int] | None:
+    """``(width, height)`` of the upright picture, from its header alone; None of what cannot be read, and of URLs.
+
+    value: as :func:`read_image` takes it; a file is opened, and its pixels are not read.
+    """
+    try:
+        with Reading("", "picture"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if isinstance(value, Image.Image):
+                return value.size
+            array = _as_array(value)
+            if array is not None:
+                return _from_array(array, "").size
+            found = media_source(value, "", root=root, known=is_picture, what="picture")
+            if found is None:
+                return None
+            with Image.open(found) if isinstance(found, Path) else open_picture(found) as opened:
+                turned = opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+                return (opened.height, opened.width) if turned else opened.size
+    except SampleError:
+        return None
 
 
 def open_picture(content: bytes) -> ImageFile.ImageFile:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 from ofa_instruction.binding import items_of
 from ofa_instruction.errors import BindError
-from ofa_modalities.box.reading import Box, read_box
+from ofa_modalities.box.forms import Box
+from ofa_modalities.box.reading import read_box
 from ofa_modalities.image.reading import MAX_PIXELS, read_image
 from ofa_modalities.processor import SampleError
 from ofa_modalities.video.clip import MirroredVideo
@@ -99,16 +100,19 @@ class RowChanges:
         boxes: list[Box] = []
 
         def read(value: object, column: str) -> Box:
-            boxes.append(read_box(value, column, image.size))
+            boxes.append(read_box(value, column, image.size, columns.boxes[column].form))
             return boxes[-1]
 
         found = {
-            column: _each(row[column], depth, partial(read, column=column))
-            for column, depth in columns.boxes.items()
+            column: _each(row[column], one.depth, partial(read, column=column))
+            for column, one in columns.boxes.items()
             if row.get(column) is not None
         }
-        row[columns.image], move = _moved(image, boxes, plan, rng)
-        row.update({column: _each(value, columns.boxes[column], move) for column, value in found.items()})
+        changed, move = _moved(image, boxes, plan, rng)
+        row[columns.image] = changed
+        for column, value in found.items():
+            one = columns.boxes[column]
+            row[column] = _each(value, one.depth, lambda box, form=one.form: form.of_pixels(move(box), changed.size))
 
     def _mirrored(self, value: Any, moving: MovingColumn) -> object:
         """A clip or a motion, mirrored."""
@@ -147,15 +151,15 @@ def row_changes(task: Task, plan: TaskPlan, hosts: frozenset[str] = frozenset())
 
 def _moved(
     image: Image.Image, boxes: list[Box], plan: Crop | Mirror, rng: np.random.Generator
-) -> tuple[Image.Image, Callable[[Box], list[float]]]:
+) -> tuple[Image.Image, Callable[[Box], Box]]:
     """The changed picture, and where its boxes go."""
     match plan:
         case Crop():
             window = choose_window(image.size, boxes, plan, rng)
-            return image.crop(window), lambda box: list(clip(box, window))
+            return image.crop(window), lambda box: clip(box, window)
         case Mirror():
             width = image.width
-            return ImageOps.mirror(image), lambda box: [width - box[2], box[1], width - box[0], box[3]]
+            return ImageOps.mirror(image), lambda box: (width - box[2], box[1], width - box[0], box[3])
         case _:
             assert_never(plan)
 

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Literal, assert_never
 
 from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan
+from ofa_modalities.box.forms import BoxForm
 
 from ofa_trainer.row_transforms.plans import Crop, Mirror
 from ofa_trainer.row_transforms.words import WordSwap
@@ -18,16 +19,24 @@ _WORDS = ("TEXT", "CATEGORY")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BoxColumn:
+    """A column of boxes. depth: repeats around it inside of those around its picture. form: what its numbers mean."""
+
+    depth: int
+    form: BoxForm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PictureColumns:
     """A column of pictures and how many repeats stand around it.
 
-    boxes: the columns of its boxes, each with the number of repeats around it inside of those around the picture.
+    boxes: the columns of its boxes.
     max_pixels: as its slots say it; None: they do not.
     """
 
     image: str
     depth: int
-    boxes: Mapping[str, int]
+    boxes: Mapping[str, BoxColumn]
     max_pixels: int | None = None
 
 
@@ -68,7 +77,7 @@ class Reach:
 
 def reach_of(plan: Crop | Mirror, task: TaskPlan) -> Reach:
     """The columns that a transform changes, in all alternatives of a task. Raises ValueError where it cannot or may not."""
-    pictures = _pictures(task)
+    pictures = picture_columns(task)
     match plan:
         case Crop():
             if not pictures:
@@ -123,9 +132,10 @@ def _chosen(plan: Crop, pictures: dict[str, PictureColumns], task: TaskPlan) -> 
     return pictures[plan.image or next(iter(pictures))]
 
 
-def _pictures(task: TaskPlan) -> dict[str, PictureColumns]:
+def picture_columns(task: TaskPlan) -> dict[str, PictureColumns]:
+    """The columns of pictures with those of their boxes. Raises ValueError where one column of boxes is read in two forms."""
     depths: dict[str, int] = {}
-    boxes: dict[str, dict[str, int]] = {}
+    boxes: dict[str, dict[str, BoxColumn]] = {}
     for slots in _alternatives(task):
         by_index = {slot.index: (slot.column, depth) for slot, depth in slots}
         for slot, depth in slots:
@@ -133,7 +143,13 @@ def _pictures(task: TaskPlan) -> dict[str, PictureColumns]:
                 depths.setdefault(slot.column, depth)
             if slot.modality == "BOX" and slot.refers_to is not None:
                 picture, around = by_index[slot.refers_to]
-                boxes.setdefault(picture, {})[slot.column] = depth - around
+                form = BoxForm.of_options(slot.processor.options)
+                known = boxes.setdefault(picture, {}).setdefault(slot.column, BoxColumn(depth=depth - around, form=form))
+                if known.form != form:
+                    raise ValueError(
+                        f"task `{task.name}`: the boxes of `{slot.column}` are read as {known.form} in one slot, and as {form} in"
+                        " another; say one `format`, `unit` and `clip` in both"
+                    )
     return {
         name: PictureColumns(image=name, depth=depth, boxes=boxes.get(name, {}), max_pixels=_limit(task, name, "max_pixels"))
         for name, depth in depths.items()

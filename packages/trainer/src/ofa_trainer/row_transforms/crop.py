@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from ofa_modalities.box.reading import Box
+from ofa_modalities.box.forms import Box
 
 from ofa_trainer.row_transforms.plans import Crop
 
