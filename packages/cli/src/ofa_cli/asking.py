@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ofa_cli.errors import UserError
 
 if TYPE_CHECKING:
-    from ofa_instruction import InstructionPlan, TaskPlan
+    from ofa_instruction import InstructionPlan
     from ofa_models.session import Output
 
 _BREAK = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
-_PLACEHOLDERS = {
-    "AUDIO": "voice.wav",
-    "BOX": "10,10,60,60",
-    "IMAGE": "photo.jpg",
-    "PHONE": "'some words'",
-    "TEXT": "'some words'",
-}
 
 
 def asked_columns(plan: InstructionPlan) -> list[str]:
@@ -102,14 +95,3 @@ def save_answer(output: Output, path: Path, name: str = "answer") -> list[Path]:
     if any(slot.picture for slot in output.slots):
         written.append(output.save(path / f"{name}.png"))
     return written
-
-
-def example_command(checkpoint: Path, task: TaskPlan) -> str:
-    """A command line that asks a trained task."""
-    import shlex
-
-    plan = task.instructions[0]
-    wanted = [slot for slot in plan.slots if slot.side == "source" or slot.no_loss]
-    values = {slot.column: _PLACEHOLDERS.get(slot.modality, "…") for slot in wanted}
-    options = " ".join(f"--{column} {value}" for column, value in values.items())
-    return f"ofa infer {shlex.quote(str(checkpoint))} {shlex.quote(plan.text)} {options}".rstrip()

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from ofa_cli.checking_lengths import long_texts
 from ofa_cli.errors import UserError, nearest
+from ofa_cli.hints import train_command
 
 if TYPE_CHECKING:
     from ofa_instruction import BackendSpec, TaskPlan
@@ -39,9 +40,10 @@ class CheckedTask:
 
 @dataclass(slots=True)
 class CheckReport:
-    """What was found. warnings: what the file asks for that will be ignored."""
+    """What was found. settings: laid over the file. warnings: what the file asks for that will be ignored."""
 
     text: RunText
+    settings: Sequence[str] = ()
     mistakes: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     tasks: list[CheckedTask] = field(default_factory=list)
@@ -102,7 +104,7 @@ class CheckReport:
             count = len(self.mistakes)
             console.print(Text(f"{count} mistake{'s' if count > 1 else ''} in {name}", "bold red"), soft_wrap=True)
         else:
-            console.print(Text(f"{name} is ready: ofa train {name}", "green"), soft_wrap=True)
+            console.print(Text(f"{name} is ready: {train_command(name, self.settings)}", "green"), soft_wrap=True)
 
 
 def check_run_file(path: Path, settings: Sequence[str] = ()) -> CheckReport:
@@ -111,7 +113,7 @@ def check_run_file(path: Path, settings: Sequence[str] = ()) -> CheckReport:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from error
-    report = CheckReport(read_run_text(text, str(path), settings))
+    report = CheckReport(read_run_text(text, str(path), settings), settings)
     try:
         parse_run(text, str(path), settings)
     except RunFileError as error:

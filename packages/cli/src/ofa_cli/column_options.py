@@ -151,3 +151,12 @@ def column_option(name: str, value: str, options: Collection[str]) -> list[str]:
 def options_of(command: Any, context: Any) -> dict[str, bool]:
     """The options of a command, long and short, and whether each takes a value."""
     return {name: not one.is_flag for one in command.get_params(context) if one.param_type_name == "option" for name in one.opts}
+
+
+def infer_options() -> dict[str, bool]:
+    """The options of ``ofa infer``, for a line that another command prints."""
+    from ofa_cli.main import app
+
+    group: Any = typer.main.get_command(app)
+    command = group.commands["infer"]
+    return options_of(command, typer.Context(command))

@@ -9,7 +9,7 @@ import typer
 
 from ofa_cli.console import print_json, stderr, stdout
 from ofa_cli.errors import UserError
-from ofa_cli.options import AsJson, Data, RunOrInstruction, Settings
+from ofa_cli.options import AsJson, Data, Device, RunOrInstruction, Settings
 
 if TYPE_CHECKING:
     from ofa_trainer.trainer import Trained
@@ -24,6 +24,7 @@ def train(
     model: Annotated[str | None, typer.Option(metavar="SIZE", help="Size of the model: nano tiny small base large.")] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Optimiser steps.")] = None,
     minutes: Annotated[float | None, typer.Option(metavar="N", help="As many steps as fit into so many minutes.")] = None,
+    device: Device = None,
     settings: Settings = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the output folder.")] = False,
     from_step: Annotated[
@@ -41,7 +42,7 @@ def train(
     """
     from ofa_cli.request import read_request
 
-    options = {"model.size": model, "trainer.steps": steps, "trainer.minutes": minutes}
+    options = {"model.size": model, "trainer.steps": steps, "trainer.minutes": minutes, "trainer.device": device}
     request = read_request(what, data=data, settings=settings or [], options=options)
     folder = output or _output(what, request)
     if from_step is not None and not resume:
@@ -91,10 +92,13 @@ def _print_next(trained: Trained, folder: Path) -> None:
     """What is where, and what to do with it: one command line for the first task."""
     from ofa_trainer.checkpointing import CHECKPOINT, LAST
 
-    from ofa_cli.asking import example_command
+    from ofa_cli.column_options import infer_options
+    from ofa_cli.hints import ask_command
 
     console, state = stdout(), trained.state
     best = "" if state.best_step is None else f": step {state.best_step}, the best by {state.best_by}"
     last = "" if trained.step == state.step else f"; the last one, {state.step}, is {folder / LAST}"
     console.print(f"saved {folder / CHECKPOINT}{best}{last}", markup=False, soft_wrap=True)
-    console.print(f"ask it: {example_command(folder / CHECKPOINT, trained.plan.tasks[0])}", markup=False, soft_wrap=True)
+    command = ask_command(folder / CHECKPOINT, trained.prepared.tasks[0], trained.plan.tasks[0], infer_options())
+    if command:
+        console.print(f"ask it: {command}", markup=False, soft_wrap=True)
