@@ -77,7 +77,7 @@ def test_capitals_that_are_also_phones_are_text_unless_said() -> None:
         (None, "missing"),
         ("", "empty"),
         ("...", "nothing is left"),
-        ("世界", "nothing is left"),
+        ("世界", r"cjk unified ideograph-4e16\) at character 1 is not pronounced"),
         (b"x", "not bytes"),
         ("|", "nothing is left"),
     ],
@@ -163,7 +163,7 @@ def test_new_words_of_known_parts(word, phones) -> None:
     assert " ".join(rules.pronounce(word)) == phones
 
 
-@pytest.mark.parametrize("module", ["numbers", "rules", "dictionary", "espeak"])
+@pytest.mark.parametrize("module", ["numbers", "rules", "dictionary", "espeak", "signs"])
 def test_examples_in_docstrings_run(module) -> None:
     assert doctest.testmod(importlib.import_module(f"ofa_modalities.phone.{module}")).failed == 0
 
@@ -242,6 +242,11 @@ def test_the_real_espeak() -> None:
 )
 def test_ipa_becomes_arpabet(ipa, phones) -> None:
     assert " ".join(espeak.from_ipa(ipa)) == phones
+
+
+def test_a_sound_that_arpabet_has_not_is_not_left_out() -> None:
+    with pytest.raises(ValueError, match="espeak-ng says 'ʁ'"):
+        espeak.from_ipa("(fr)paʁˈi")
 
 
 def test_every_sound_of_the_table_is_a_phone() -> None:

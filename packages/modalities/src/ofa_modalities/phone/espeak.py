@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import unicodedata
 from functools import lru_cache
 
 TIME_LIMIT_S = 5.0
@@ -32,6 +33,9 @@ _IPA = {
 _LANGUAGE = re.compile(r"\([\w-]+\)")
 """espeak-ng marks where it takes a word for one of another language."""
 _LONGEST = max(map(len, _IPA))
+_STRESS = {"ˈ": "1", "ˌ": "2"}
+_SILENT = frozenset(" \n_-|.‿")
+"""Signs of no sound; the marks of stress, length and colour are Unicode's modifiers."""
 
 
 @lru_cache(maxsize=1)
@@ -61,7 +65,7 @@ def pronounce(word: str) -> tuple[str, ...]:
 
 
 def from_ipa(ipa: str) -> tuple[str, ...]:
-    """espeak-ng's IPA → ARPAbet; ˈ and ˌ become the stress of the next vowel.
+    """espeak-ng's IPA → ARPAbet; ˈ and ˌ become the stress of the next vowel. Raises ValueError for a sound that it has not.
 
     >>> from_ipa("həlˈoʊ")
     ('HH', 'AH0', 'L', 'OW1')
@@ -80,6 +84,9 @@ def from_ipa(ipa: str) -> tuple[str, ...]:
                 at += length
                 break
         else:
-            stress = {"ˈ": "1", "ˌ": "2"}.get(ipa[at], stress)
+            sign = ipa[at]
+            if sign not in _SILENT and unicodedata.category(sign) not in ("Mn", "Lm", "Cf"):
+                raise ValueError(f"espeak-ng says {sign!r}, which is no sound of ARPAbet")
+            stress = _STRESS.get(sign, stress)
             at += 1
     return tuple(phones)

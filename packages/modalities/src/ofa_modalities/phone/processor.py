@@ -40,7 +40,7 @@ class PhoneProcessor(BaseProcessor):
     def encode(self, value: object, context: EncodeContext) -> Item:
         """Ids of the phones. Raises SampleError for what is no text and where nothing is left to pronounce."""
         options = self.options
-        spoken = read_phones(value, self.slot.column, options)
+        spoken = read_phones(value, self.slot.column, options, enough=options.max_length)
         phones = spoken[: options.max_length]
         units = np.array([self._start + INDEX[phone] for phone in phones], np.int64)
         if options.mask_ratio and (context.split == "train" or self.resources.also_target):

@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 
 from ofa_modalities.phone import espeak, rules
 from ofa_modalities.phone.dictionary import look_up
 from ofa_modalities.phone.numbers import spell_numbers
+from ofa_modalities.phone.signs import UnspokenError, after_numbers, before_numbers
 from ofa_modalities.phone.spec import PhoneOptions
 from ofa_modalities.phone.symbols import BOUNDARY, INDEX, PUNCTUATION, without_stress
 from ofa_modalities.processor import SampleError
 from ofa_modalities.text.reading import read_text
 
 _TOKEN = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*'?|[,.?!]")
-_SAID = {
-    "&": " and ",
-    "@": " at ",
-    "+": " plus ",
-    "=": " equals ",
-    "%": " percent ",
-    "#": " number ",
-    "’": "'",
-    ";": ",",
-    ":": ",",
-}
-
 _CLOCK = re.compile(r"(?<=\d):(?=\d)")
 
+MAX_CHARACTERS = 100_000
+_CHARACTERS_OF_A_SYMBOL = 8
+_UNSURE = 200
+"""Symbols at the end of a text that was cut, which what follows could change."""
 LONGEST_WORD = 64
 """Letters and apostrophes of the longest word that is pronounced; the dictionary's longest has 28."""
 
 
-def read_phones(value: object, column: str, options: PhoneOptions) -> list[str]:
+def read_phones(value: object, column: str, options: PhoneOptions, *, enough: int | None = None) -> list[str]:
     """Symbols of ARPAbet, ``|`` between words, punctuation behind the word before it, as the options ask for.
 
-    value: a text, or phones as a text or a list of str. Raises SampleError for anything else and where nothing is left to say.
+    value: a text, or phones as a text or a list of str. enough: how many symbols are wanted; None: all. A long text is read
+    only as far as these go: more may come, and those are right. Raises SampleError for anything else, for a character that is not pronounced, where nothing is left to
+    say, and for all symbols of more than ``MAX_CHARACTERS``.
     """
     if isinstance(value, list | tuple) and value and all(isinstance(part, str) for part in value):
         value = " ".join(value)
     text = read_text(value, column)
+    if enough is None:
+        if len(text) > MAX_CHARACTERS:
+            raise SampleError(column, f"the text has {len(text):,} characters; at most {MAX_CHARACTERS:,} are pronounced")
+        return _read(text, column, options)
+    size = _CHARACTERS_OF_A_SYMBOL * enough + 1000
+    while size < len(text):
+        found = _read(text[: text.rfind(" ", 0, size) if " " in text[:size] else size], column, options)
+        if len(found) >= enough + _UNSURE:
+            return found
+        size *= 4
+    return _read(text, column, options)
+
+
+def _read(text: str, column: str, options: PhoneOptions) -> list[str]:
     parts = text.replace(BOUNDARY, f" {BOUNDARY} ").split()
     if options.reads == "phones" or (options.reads == "auto" and _is_arpabet(parts)):
         phones = _as_given(parts, column)
@@ -61,10 +69,14 @@ def _as_given(parts: list[str], column: str) -> list[str]:
 
 
 def _phones_of_text(text: str, column: str, options: PhoneOptions) -> Iterator[str]:
-    text = spell_numbers(_CLOCK.sub(" ", unicodedata.normalize("NFKC", text)))
-    for sign, word in _SAID.items():
-        text = text.replace(sign, word)
-    text = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    try:
+        text = after_numbers(spell_numbers(_CLOCK.sub(" ", before_numbers(text))))
+    except UnspokenError as error:
+        place = text.find(error.sign)
+        where = f" at character {place + 1}" if place >= 0 else ""
+        raise SampleError(
+            column, f"{error}{where} is not pronounced: Latin letters, numbers and their signs are; phones are taken as ARPAbet"
+        ) from error
     follows = False
     for match in _TOKEN.finditer(text):
         token = match.group()
