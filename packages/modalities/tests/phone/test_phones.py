@@ -87,7 +87,7 @@ def test_what_cannot_be_said(value, message) -> None:
         said(value)
 
 
-@pytest.mark.parametrize("word", ["a" + "'s" * 3000, "zq" + "ing" * 1200, "ab" * 120_000, "x" * 65])
+@pytest.mark.parametrize("word", ["a" + "'s" * 3000, "zq" + "ing" * 1200, "ab" * 40_000, "x" * 65])
 def test_a_word_without_end_is_an_error_of_its_column(word: str) -> None:
     with pytest.raises(SampleError, match="a word of at most 64") as caught:
         said(f"hello {word}")

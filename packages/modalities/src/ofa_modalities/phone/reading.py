@@ -29,8 +29,8 @@ def read_phones(value: object, column: str, options: PhoneOptions, *, enough: in
     """Symbols of ARPAbet, ``|`` between words, punctuation behind the word before it, as the options ask for.
 
     value: a text, or phones as a text or a list of str. enough: how many symbols are wanted; None: all. A long text is read
-    only as far as these go: more may come, and those are right. Raises SampleError for anything else, for a character that is not pronounced, where nothing is left to
-    say, and for all symbols of more than ``MAX_CHARACTERS``.
+    only as far as these go: more may come, and those are right. Raises SampleError for anything else, for a character that is
+    not pronounced, where nothing is left to say, and for all symbols of more than ``MAX_CHARACTERS``.
     """
     if isinstance(value, list | tuple) and value and all(isinstance(part, str) for part in value):
         value = " ".join(value)
