@@ -62,7 +62,7 @@ def _values(source: Source, plan: InstructionPlan) -> dict[str, str] | None:
 
 
 def _value(value: object, root: Path | None) -> str | None:
-    """A value as a command line says it: a path under ``root`` from here on, a box as ``x,y,x,y``; None: it has no place there."""
+    """A value as a command line says it: a path under ``root`` from here on, a box as ``x,y,x,y``; None: it has none."""
     match value:
         case bool() | int() | float():
             return str(value)

@@ -1,4 +1,4 @@
-"""Sources over sources: other column names, a part of the rows."""
+"""Sources over sources: other column names, a part of the rows. No numpy at import: a run file is checked without it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
-from typing import cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, cast
 
 from ofa_trainer.source import Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Renamed:
@@ -46,6 +47,8 @@ class Picked:
     """Some rows of a source: those of ``picked`` (sorted), or all others."""
 
     def __init__(self, source: Source, picked: NDArray[np.int64], *, others: bool = False) -> None:
+        import numpy as np
+
         self.source, self.picked, self.others = source, picked, others
         self._before = picked - np.arange(len(picked))  # how many of the others stand before each picked row
         self.root: Path | None = getattr(source, "root", None)
@@ -55,6 +58,8 @@ class Picked:
 
     def mask(self) -> NDArray[np.bool_]:
         """Which rows of the source these are."""
+        import numpy as np
+
         mask = np.full(len(self.source), self.others)
         mask[self.picked] = not self.others
         return mask
@@ -63,7 +68,7 @@ class Picked:
         """The row's index in the source."""
         if not self.others:
             return int(self.picked[index])
-        return index + int(np.searchsorted(self._before, index, side="right"))
+        return index + int(self._before.searchsorted(index, side="right"))
 
     def address(self, index: int) -> str:
         """The source's own."""
