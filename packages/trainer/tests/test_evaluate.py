@@ -64,7 +64,8 @@ def test_reference_boxes_that_are_none_are_named_and_not_judged() -> None:
     ]
     assert len(found["ground"].metrics["box/iou"].values) == 2
     assert found["detect"].rows == 6
-    assert not found["detect"].metrics
+    assert list(found["detect"].metrics) == ["boxes/box_f1", "boxes/iou"]
+    assert found["detect"].metrics["boxes/box_f1"].baseline == 1
 
 
 def test_validation_figures_come_with_the_run(trained: Trained) -> None:

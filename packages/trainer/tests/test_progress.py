@@ -25,8 +25,11 @@ def test_a_validation_without_figures_has_no_column_for_them(width: int) -> None
 
 
 def test_a_validation_shows_its_figures() -> None:
-    figure = Figure(value=0.5, low=0.4, high=0.6, rows=10)
-    assert "has/accuracy 0.500 [0.400, 0.600]" in shown({"has": {"has/accuracy": figure}}, 80)
+    figure = Figure(value=0.5, low=0.4, high=0.6, rows=10, baseline=0.25, baseline_name="always `[no]`")
+    text = shown({"has": {"has/accuracy": figure}}, 100)
+    assert "has/accuracy" in text
+    assert "0.500 [0.400, 0.600]" in text
+    assert "0.250 always `[no]`" in text
 
 
 @pytest.mark.parametrize(
@@ -35,7 +38,7 @@ def test_a_validation_shows_its_figures() -> None:
 def test_a_figure_of_few_rows_has_no_interval(rows: int, wanted: str) -> None:
     figure = Figure(value=1.0, low=1.0, high=1.0, rows=rows)
     text = " ".join(shown({"has": {"has/accuracy": figure}}, 120).split())
-    assert f"has/accuracy 1.000 {wanted}" in text
+    assert f"1.000 {wanted}" in text
     assert ("[" in text) == (rows >= 10)
     assert figure.as_json() == {
         "value": 1.0,

@@ -230,8 +230,7 @@ def _check_folders(report: CheckReport, path: tuple[str, ...], plan: TaskPlan, t
 def _check_metrics(report: CheckReport, path: tuple[str, ...], named: Sequence[NamedOptions], plan: TaskPlan | None) -> None:
     """Names of metrics, the options given to them, and whether they judge what the task answers."""
     from ofa_instruction import default_catalog
-    from ofa_trainer.metrics.choosing import split_named
-    from ofa_trainer.task import check_metric
+    from ofa_trainer.metrics.choosing import check_metric, split_named
 
     catalog = default_catalog()
 

@@ -127,6 +127,11 @@ class MetricSpec(PluginSpec):
     higher_is_better: bool = True
     scale: float = 1.0
     """A difference that weighs as much as a share of one: 100 for a figure in hundredths. Means over tasks divide by it."""
+    lists: Literal["items", "whole", "refused"] = "items"
+    """How it judges the lists that a repeat is answered by: ``items`` one by one and by place (one that was not answered has None
+    as its answer, one too many None as its reference), each list as a ``whole``, or not at all."""
+    needs_shown: bool = False
+    """It compares with the answer's column as it was read, so the column must stand before the arrow too."""
 
     def reads(self, options: Options) -> tuple[str, ...]:
         """Columns of the row, beside the answer's own, that judging needs."""

@@ -36,7 +36,9 @@ class Measure:
     def name(self) -> str:
         """``loss``, ``task/column/metric``, or several of them."""
         names = [f"{one.task}/{one.key}" for one in self.figures]
-        return LOSS if not names else names[0] if len(names) == 1 else f"the mean of {', '.join(names)}"
+        if len(names) <= 1:
+            return "".join(names) or LOSS
+        return f"the mean of {' and '.join(names)}" if len(names) == 2 else f"the mean of the first figures of {len(names)} tasks"
 
     def score(self, loss: float, figures: Mapping[str, Mapping[str, Figure]]) -> float | None:
         """More is better. None: a figure is missing, or no number."""

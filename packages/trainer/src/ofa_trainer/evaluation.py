@@ -12,25 +12,28 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from ofa_instruction import Catalog, OFAWarning, PluginChoice, SlotPlan, default_catalog, parse_template
+from ofa_instruction.specs import MetricSpec, Options
 from ofa_modalities.processor import SampleError
 from ofa_modalities.segment import Example
 from ofa_modalities.text.equality import EqualTexts
 from ofa_models.generation.planning import answered_slots
 from ofa_models.session import Session
 
+from ofa_trainer.constants import Constant, ConstantAnswers
 from ofa_trainer.metrics.choosing import metrics_of, split_named
 from ofa_trainer.metrics.infilling import shown_text
+from ofa_trainer.metrics.lists import by_row, items_of
 from ofa_trainer.metrics.metric import Judged, Scores
 from ofa_trainer.mixture import row_rng
 from ofa_trainer.plans import EvaluatePlan
 from ofa_trainer.predictions import Prediction, save_predictions
-from ofa_trainer.reporting.events import Figure
+from ofa_trainer.reporting.events import Figure, left_out
 from ofa_trainer.source import Source
 from ofa_trainer.sources.choosing import spread_indices
 from ofa_trainer.sources.common import DataError
@@ -48,7 +51,10 @@ _BAD_ROWS_SHOWN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricResult:
-    """One metric of one target column. value with its interval low … high; values: of each row alone, float64 ``[R]``."""
+    """One metric of one target column. value with its interval low … high; values: of each row alone, float64 ``[R]``.
+
+    baseline: of the constant answer that does best on training rows; None: there is none.
+    """
 
     name: str
     column: str
@@ -56,6 +62,8 @@ class MetricResult:
     low: float
     high: float
     higher_is_better: bool
+    baseline: float | None = None
+    baseline_name: str | None = None
     values: np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -104,10 +112,7 @@ class Evaluation:
 
     def figures(self) -> dict[str, dict[str, Figure]]:
         """By task, by ``column/metric``: values, intervals and rows."""
-        return {
-            name: {key: Figure(value=one.value, low=one.low, high=one.high, rows=task.rows) for key, one in task.metrics.items()}
-            for name, task in self.tasks.items()
-        }
+        return {name: {key: _figure(one, task.rows) for key, one in task.metrics.items()} for name, task in self.tasks.items()}
 
     def complaint(self) -> str:
         """Which tasks judged nothing, and why, as the first bad rows say; empty where all judged something."""
@@ -140,34 +145,55 @@ class Evaluation:
             yield from task.predictions(name if len(self.tasks) > 1 else None)
 
 
+def _figure(one: MetricResult, rows: int) -> Figure:
+    return Figure(
+        value=one.value,
+        low=one.low,
+        high=one.high,
+        rows=rows,
+        higher_is_better=one.higher_is_better,
+        baseline=one.baseline,
+        baseline_name=one.baseline_name,
+    )
+
+
 def _told(metrics: Mapping[str, MetricResult]) -> str:
     return ", ".join(f"{key} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for key, one in metrics.items())
 
 
 def evaluate(
-    session: Session, tasks: Sequence[Task], plan: EvaluatePlan | None = None, *, catalog: Catalog | None = None
+    session: Session,
+    tasks: Sequence[Task],
+    plan: EvaluatePlan | None = None,
+    *,
+    catalog: Catalog | None = None,
+    constants: ConstantAnswers | None = None,
 ) -> Evaluation:
     """Answer and judge the rows of a split for every task.
 
     A task that the checkpoint was trained on by that name is asked as it was trained, and an OFAWarning tells where it now says
     another instruction. A task of another name is asked by its own instruction.
+    A metric that fails is told and left out. constants: those that were found already, and what is found now.
     Raises DataError for a task without such rows, and where no row of any task could be judged; ValueError for a metric that
     does not judge a column.
     """
+    constants = ConstantAnswers() if constants is None else constants
     plan, catalog = plan or EvaluatePlan(), catalog or default_catalog()
     found = {}
     for task in tasks:
         source = task.source(plan.split)
         if source is None:
             raise DataError(f"task `{task.name}` has no {plan.split} rows")
-        found[task.name] = _evaluate_task(session, task, source, plan, catalog)
+        found[task.name] = _evaluate_task(session, task, source, plan, catalog, constants)
     evaluation = Evaluation(plan=plan, tasks=found)
     if not any(task.rows for task in found.values()):
         raise DataError(evaluation.complaint())
     return evaluation
 
 
-def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluatePlan, catalog: Catalog) -> TaskEvaluation:
+def _evaluate_task(
+    session: Session, task: Task, source: Source, plan: EvaluatePlan, catalog: Catalog, constants: ConstantAnswers
+) -> TaskEvaluation:
     resolved = _resolved(session, task, catalog)
     slots = answered_slots(resolved.plan)
     metrics = {slot.column: metrics_of(slot, task.metrics, catalog, repeated=_repeated(resolved, slot)) for slot in slots}
@@ -204,12 +230,18 @@ def _evaluate_task(session: Session, task: Task, source: Source, plan: EvaluateP
                 judged[slot.column].append(one)
     for skipped in bad:
         logger.warning("evaluation row skipped: %s", skipped)
-    results = {
-        f"{column}/{name}": _result(name, options, column, judged[column], plan, catalog)
-        for column, named in metrics.items()
-        for name, options in named
-        if judged[column]
-    }
+    results: dict[str, MetricResult] = {}
+    for slot in slots:
+        for name, options in metrics[slot.column] if judged[slot.column] else ():
+            metric = _BoundMetric.of(name, options, catalog, repeated=_repeated(resolved, slot))
+            try:
+                found = metric.result(slot.column, judged[slot.column], plan)
+            except Exception as error:  # noqa: BLE001  (metrics are anybody's, and the others' figures are worth having)
+                logger.warning("%s", left_out(f"task `{task.name}`: the metric `{name}` of `{slot.column}`", error))
+                continue
+            answered = judged[slot.column]
+            constant = constants.constant(task, resolved, slot.column, metric.spec, metric.scores, answered)
+            results[f"{slot.column}/{name}"] = metric.beside(found, constant, answered)
     return TaskEvaluation(
         rows=len(chosen) - len(bad),
         bad=tuple(bad),
@@ -323,19 +355,49 @@ def _check_all_used(task: Task, metrics: Mapping[str, list[tuple[str, dict[str, 
             raise ValueError(f"task `{task.name}`: the metric `{name}` judges none of its answers ({', '.join(metrics)})")
 
 
-def _result(
-    name: str, options: dict[str, Any], column: str, judged: Sequence[Judged], plan: EvaluatePlan, catalog: Catalog
-) -> MetricResult:
-    plugin = catalog.metric(name)
-    choice = PluginChoice(name=plugin.spec.name, distribution=plugin.distribution, options=options)
-    scores = cast("Scores", plugin.spec.load()(judged, catalog.validate(choice, "ofa.metrics")))
-    interval = scores.interval(level=plan.level, num_resamples=plan.resamples, seed=plan.seed)
-    return MetricResult(
-        name=name,
-        column=column,
-        value=scores.value,
-        low=interval.low,
-        high=interval.high,
-        higher_is_better=plugin.spec.higher_is_better,
-        values=scores.values,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BoundMetric:
+    """A metric with its options, for answers that are lists or none."""
+
+    spec: MetricSpec
+    options: Options
+    repeated: bool
+
+    @classmethod
+    def of(cls, name: str, options: dict[str, Any], catalog: Catalog, *, repeated: bool) -> _BoundMetric:
+        """Raises CatalogError."""
+        plugin = catalog.metric(name)
+        choice = PluginChoice(name=plugin.spec.name, distribution=plugin.distribution, options=options)
+        return cls(spec=plugin.spec, options=catalog.validate(choice, "ofa.metrics"), repeated=repeated)
+
+    def scores(self, judged: Sequence[Judged]) -> Scores:
+        """What the metric finds, a line for each row."""
+        if not self.repeated or self.spec.lists != "items":
+            return cast("Scores", self.spec.load()(judged, self.options))
+        items, owners = items_of(judged)
+        return by_row(cast("Scores", self.spec.load()(items, self.options)), owners, len(judged))
+
+    def result(self, column: str, judged: Sequence[Judged], plan: EvaluatePlan) -> MetricResult:
+        """The figure of a column with its interval."""
+        scores = self.scores(judged)
+        interval = scores.interval(level=plan.level, num_resamples=plan.resamples, seed=plan.seed)
+        return MetricResult(
+            name=self.spec.name,
+            column=column,
+            value=scores.value,
+            low=interval.low,
+            high=interval.high,
+            higher_is_better=self.spec.higher_is_better,
+            values=scores.values,
+        )
+
+    def beside(self, result: MetricResult, constant: Constant | None, judged: Sequence[Judged]) -> MetricResult:
+        """The figure with that of a constant answer beside it."""
+        if constant is None:
+            return result
+        try:
+            baseline = self.scores([constant.to(row) for row in judged]).value
+        except Exception as error:  # noqa: BLE001  (metrics are anybody's; a baseline is worth no figure)
+            logger.info("no constant baseline for the metric `%s`: %s", self.spec.name, error)
+            return result
+        return replace(result, baseline=baseline, baseline_name=constant.name)

@@ -33,6 +33,7 @@ from ofa_models.assets import asset_digests
 from ofa_models.plans import ModelPlan, Precision
 
 from ofa_trainer.looking import look_at_boxes
+from ofa_trainer.metrics.choosing import check_metric
 from ofa_trainer.mixture import Mixture
 from ofa_trainer.plans import TrainerOptions
 from ofa_trainer.row_transforms.columns import reach_of
@@ -40,7 +41,7 @@ from ofa_trainer.source import Source
 from ofa_trainer.sources.choosing import spread_rows, spread_texts, unseen_columns
 from ofa_trainer.sources.common import DataError
 from ofa_trainer.sources.views import column_of
-from ofa_trainer.task import DataSplit, Task, check_metric
+from ofa_trainer.task import DataSplit, Task
 from ofa_trainer.train_plan import DataPlan, TaskRunPlan, TrainPlan
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,6 @@ from ofa_instruction import compile as compile_instruction
 from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TextPlan
 from pydantic import TypeAdapter, ValidationError
 
-from ofa_trainer.metrics.choosing import split_named
 from ofa_trainer.plans import PATH_OPTIONS, NamedOptions
 from ofa_trainer.row_transforms.plans import Crop, Mirror, RowTransformPlan
 from ofa_trainer.source import Source
@@ -116,6 +115,11 @@ class Task:
             return None if self._given["test"] is None else self._open("test")
         return self._split.train if split == "train" else self._split.valid
 
+    @property
+    def has_training_rows(self) -> bool:
+        """Whether it was given any; one that is only judged needs none."""
+        return self._given["train"] is not None
+
     def shared_rows(self) -> tuple[Shared, ...]:
         """What validation rows have in common with training rows, by column: media, and texts of rows that were split off."""
         split = self._split
@@ -140,7 +144,7 @@ class Task:
     def _split(self) -> Split:
         from ofa_trainer.sources.splitting import Split, split_off
 
-        if self._given["train"] is None:
+        if not self.has_training_rows:
             raise DataError(f"task `{self.name}` has no training rows: give `train=`")
         train, valid = self._open("train"), self._given["valid"]
         if len(train) == 0:
@@ -210,17 +214,3 @@ def _row_transforms(task: str, given: Iterable[TransformChoice] | TransformChoic
         first = error.errors(include_url=False)[0]
         place = ".".join(("transforms", *map(str, first["loc"])))
         raise ValueError(f"task `{task}`: `{place}`: {first['msg'].removeprefix('Value error, ')}") from error
-
-
-def check_metric(item: NamedOptions, plan: TaskPlan, catalog: Catalog) -> None:
-    """Find out before training, not when it is over, that a metric does not exist, has other options or judges no answer.
-
-    Raises CatalogError and ValueError.
-    """
-    name, options = split_named(item)
-    metric = catalog.metric(name)
-    catalog.options_of(metric, "ofa.metrics", options)
-    slots = [slot for instruction in plan.instructions for slot in instruction.slots if slot.generator is not None]
-    if not {slot.modality for slot in slots} & set(metric.spec.modalities):
-        columns = ", ".join(dict.fromkeys(slot.column for slot in slots))
-        raise ValueError(f"task `{plan.name}`: the metric `{name}` judges none of its answers ({columns})")

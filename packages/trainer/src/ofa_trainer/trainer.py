@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from ofa_trainer.best import measure_of
 from ofa_trainer.checkpointing import CHECKPOINT, RUN_FILE, RunState, clean
+from ofa_trainer.constants import ConstantAnswers
 from ofa_trainer.criterion import CriterionContext
 from ofa_trainer.locking import locked
 from ofa_trainer.loop import StepRunner
@@ -240,6 +241,7 @@ class Trainer:
         output: Path | None,
         saved: SavedStep | None,
     ) -> Run:
+        constants = ConstantAnswers()
         context = CriterionContext(width=prepared.model_plan.architecture.width, vocabulary=prepared.vocabulary.plan)
         shares = {task.plan.name: task.loss_share for task in prepared.train_plan.tasks}
         loss = StepLoss(prepared.encoder.slots, self.catalog, context, shares, options.seed)
@@ -259,7 +261,7 @@ class Trainer:
             Reporters((*self.reporters, *self._own_reporters(output, saved.state.step if saved else None))),
             output=output,
             save_model=lambda folder, extra: _save_model(model, prepared, self.generation, folder, extra),
-            judge=lambda: self._judge(prepared, model),
+            judge=lambda: self._judge(prepared, model, constants),
             measure=measure_of(options.best_by, prepared, judged=options.valid_metrics),
         )
         if saved is not None:
@@ -280,7 +282,7 @@ class Trainer:
 
             yield WandbReporter(self.options.wandb, output)
 
-    def _judge(self, prepared: Prepared, model: nn.Module) -> dict[str, dict[str, Figure]]:
+    def _judge(self, prepared: Prepared, model: nn.Module, constants: ConstantAnswers) -> dict[str, dict[str, Figure]]:
         if not self.options.valid_metrics:
             return {}
         from ofa_trainer.evaluation import evaluate
@@ -288,7 +290,8 @@ class Trainer:
         plan = EvaluatePlan(split="valid", rows=self.options.valid_rows, generation=self.generation)
         tasks = [task for task in prepared.tasks if task.source("valid") is not None]
         model.eval()
-        return evaluate(_session(model, prepared, self.generation), tasks, plan, catalog=self.catalog).figures()
+        session = _session(model, prepared, self.generation)
+        return evaluate(session, tasks, plan, catalog=self.catalog, constants=constants).figures()
 
 
 def _go_back_to_best(run: Run, output: Path | None) -> dict[str, Tensor] | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import platform
 import queue
 import signal
 import sys
@@ -37,6 +38,7 @@ from ofa_trainer.source import Source
 
 CHUNK_ROWS = 16
 _PR_SET_PDEATHSIG = 1
+_HAS_PRCTL = platform.system() == "Linux"
 LEAST_CHUNKS_AHEAD = 4
 """Of each worker, whatever the rows hold."""
 
@@ -255,7 +257,7 @@ def _end_with(parent: int) -> None:
 
     A pipe does not tell: other workers hold its far end too. Linux is asked for the signal; elsewhere a thread looks.
     """
-    if sys.platform == "linux":
+    if _HAS_PRCTL:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it ended before it was asked for
             os._exit(1)

@@ -130,9 +130,9 @@ def _task_of_line(session: Session, what: str, request: RunRequest, metrics: Seq
 
 def _print(evaluation: Evaluation, title: str) -> None:
     rows = [
-        (task, name, f"{figure.value:.3f}", figure.interval("{low:.3f} – {high:.3f}"), f"{figure.rows:,}")
+        (task, name, f"{figure.value:.3f}", figure.interval("{low:.3f} – {high:.3f}"), f"{figure.rows:,}", figure.beside)
         for task, metrics in evaluation.figures().items()
         for name, figure in metrics.items()
     ]
-    columns = ("task", "metric", "value", "95 % interval", "rows")
-    print_table(columns, rows, right=columns[2:], title=title)
+    columns = ("task", "metric", "value", "95 % interval", "rows", "a constant answer")
+    print_table(columns, rows, right=columns[2:5], title=title)

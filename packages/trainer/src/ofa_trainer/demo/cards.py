@@ -13,7 +13,7 @@ from ofa_trainer.demo.judging import AnsweredRow, box_of, picture_of, score, tit
 from ofa_trainer.demo.recipe import DemoTask
 from ofa_trainer.demo.results import Answer, Shown
 from ofa_trainer.demo.showing import Showing
-from ofa_trainer.metrics.boxes import row_ious
+from ofa_trainer.metrics.boxes import matched_ious
 from ofa_trainer.metrics.infilling import masked_words, restored_words
 from ofa_trainer.metrics.specs import EXACT_MATCH, RougeOptions
 from ofa_trainer.metrics.text import rouge_l
@@ -91,7 +91,7 @@ def _verdict(task: DemoTask, row: AnsweredRow, target: Slot) -> dict[str, object
     match task.name:
         case "ground":
             box, true_box = box_of(judged.answer), box_of(judged.reference)
-            iou = float(row_ious([judged])[0])
+            iou = float(matched_ious(judged.answer, judged.reference)[0].sum())
             edges = [" ".join(f"{edge:.0f}" for edge in found or ()) for found in (box, true_box)]
             boxes = {"answer": edges[0], "truth": edges[1], "box": box, "true_box": true_box}
             return boxes | {"right": iou >= 0.5, "note": f"IoU {iou:.2f}"}

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ofa_trainer.metrics.metric import Judged, Scores, mean_scores
+from ofa_trainer.metrics.metric import Judged, Scores, ratio
 
 if TYPE_CHECKING:
     from ofa_trainer.metrics.specs import IouAccuracyOptions, NoOptions
@@ -30,14 +31,6 @@ def intersection_over_union(a_xyxy: ArrayLike, b_xyxy: ArrayLike) -> Float64:
     return ious
 
 
-def row_ious(rows: Sequence[Judged]) -> Float64:
-    """IoU of each row ``[R]``; 0 where nothing was answered."""
-    nothing = (0.0, 0.0, 0.0, 0.0)
-    answers = np.asarray([_box(row.answer) if row.answer is not None else nothing for row in rows]).reshape(-1, 4)
-    references = np.asarray([_box(row.reference) for row in rows]).reshape(-1, 4)
-    return intersection_over_union(answers, references)
-
-
 def _box(value: object) -> tuple[float, ...]:
     """Four numbers, or the text that a CSV holds. Raises ValueError."""
     if isinstance(value, str):
@@ -47,11 +40,53 @@ def _box(value: object) -> tuple[float, ...]:
     return tuple(float(number) for number in value)
 
 
+def _boxes(value: object) -> Float64:
+    """``[N, 4]`` of one box, of the list that a repeat is answered by, or of no answer."""
+    if value is None:
+        return np.zeros((0, 4))
+    given: list[object] = [value] if isinstance(value, str) else list(cast("Sequence[object]", value))
+    if len(given) == 4 and isinstance(given[0], Real):
+        given = [given]
+    return np.asarray([_box(one) for one in given], np.float64).reshape(-1, 4)
+
+
+def matched_ious(answers: object, references: object) -> tuple[Float64, int, int]:
+    """IoU of boxes matched one to one, the pair that overlaps most first, and how many were answered and should have been."""
+    said, true = _boxes(answers), _boxes(references)
+    ious = intersection_over_union(said[:, None], true[None])
+    found = []
+    for _ in range(min(ious.shape)):
+        best = np.unravel_index(int(np.argmax(ious)), ious.shape)
+        found.append(ious[best])
+        ious[best[0]], ious[:, best[1]] = -1, -1
+    return np.asarray(found, np.float64), len(said), len(true)
+
+
 def mean_iou(rows: Sequence[Judged], options: NoOptions) -> Scores:
-    """Mean IoU."""
-    return mean_scores(row_ious(rows))
+    """Mean IoU. Of lists, over their matched boxes; a box too many or too few counts as 0."""
+    return _mean_over_boxes(rows, lambda ious: ious)
 
 
 def iou_acc(rows: Sequence[Judged], options: IouAccuracyOptions) -> Scores:
-    """Share of rows with an IoU of at least ``options.threshold``."""
-    return mean_scores((row_ious(rows) >= options.threshold).astype(np.float64))
+    """Share of boxes with an IoU of at least ``options.threshold``. Of lists, as :func:`mean_iou`."""
+    return _mean_over_boxes(rows, lambda ious: (ious >= options.threshold).astype(np.float64))
+
+
+def _mean_over_boxes(rows: Sequence[Judged], worth: Callable[[Float64], Float64]) -> Scores:
+    sums = np.zeros((len(rows), 2))
+    for line, row in zip(sums, rows, strict=True):
+        ious, said, true = matched_ious(row.answer, row.reference)
+        line[:] = worth(ious).sum(), max(said, true)
+    return Scores(sums=sums, figure=ratio)
+
+
+def box_f1(rows: Sequence[Judged], options: IouAccuracyOptions) -> Scores:
+    """``2 · matched / (answered + wanted)`` over the corpus; boxes match one to one at an IoU of at least ``options.threshold``.
+
+    A row that has no box and is answered by none counts as one box found.
+    """
+    sums = np.zeros((len(rows), 2))
+    for line, row in zip(sums, rows, strict=True):
+        ious, said, true = matched_ious(row.answer, row.reference)
+        line[:] = (2 * (ious >= options.threshold).sum(), said + true) if said + true else (2, 2)
+    return Scores(sums=sums, figure=ratio)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ofa_instruction import Catalog, RepeatPlan, SlotPlan, TaskPlan
 from ofa_instruction.plans import NodePlan
+from ofa_instruction.specs import MetricSpec
 
 from ofa_trainer.metrics.specs import default_metrics
 from ofa_trainer.plans import NamedOptions
@@ -37,16 +38,44 @@ def _walk(nodes: Sequence[NodePlan], repeated: bool) -> Iterator[tuple[SlotPlan,
 def metrics_of(
     slot: SlotPlan, named: Sequence[NamedOptions] | None, catalog: Catalog, *, repeated: bool
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Metrics that judge a column: the task's own that know its modality, else the modality's usual ones.
-
-    A metric of boxes takes one box a row; those of a repeat are judged by none of the built-in ones.
-    """
-    if slot.modality == "BOX" and named is None and repeated:
-        return []
+    """Metrics that judge a column: the task's own that know its modality, else the modality's usual ones."""
     if named is None:
-        return [(name, {}) for name in default_metrics(slot)]
+        return [(name, {}) for name in default_metrics(slot, repeated=repeated)]
     found = [split_named(item) for item in named]
-    return [(name, options) for name, options in found if slot.modality in catalog.metric(name).spec.modalities]
+    return [(name, options) for name, options in found if unfit(catalog.metric(name).spec, slot, repeated=repeated) is None]
+
+
+def unfit(metric: MetricSpec, slot: SlotPlan, *, repeated: bool) -> str | None:
+    """Why a metric does not judge an answer; None: it does."""
+    if slot.modality not in metric.modalities:
+        return f"it judges {' '.join(metric.modalities)}, and `{slot.column}` is {slot.modality}"
+    if repeated and metric.lists == "refused":
+        return f"it judges one answer a row, and `{slot.column}` stands in a repeat, which is answered by a list"
+    return None
+
+
+def check_metric(item: NamedOptions, plan: TaskPlan, catalog: Catalog) -> None:
+    """Find out before training, not when it is over, that a metric does not exist, has other options or judges no answer.
+
+    Raises CatalogError and ValueError.
+    """
+    name, options = split_named(item)
+    metric = catalog.metric(name)
+    catalog.options_of(metric, "ofa.metrics", options)
+    answers = answers_of(plan)
+    reasons = {slot.column: unfit(metric.spec, slot, repeated=repeated) for slot, repeated in answers}
+    fitting = [column for column, reason in reasons.items() if reason is None]
+    if not fitting:
+        why = "; ".join(reason for reason in reasons.values() if reason is not None)
+        known = sorted({one for slot, repeated in answers for one in default_metrics(slot, repeated=repeated)})
+        hint = f"; the usual ones here: {' '.join(known)}" if known else ""
+        raise ValueError(f"task `{plan.name}`: the metric `{name}` judges none of its answers: {why}{hint}")
+    read = {slot.column for one in plan.instructions for slot in one.slots if slot.side == "source" and slot.modality == "TEXT"}
+    if metric.spec.needs_shown and not read & set(fitting):
+        raise ValueError(
+            f"task `{plan.name}`: the metric `{name}` compares with the text as it was read, and `{fitting[0]}` does not stand "
+            "before the arrow"
+        )
 
 
 def figure_names(plan: TaskPlan, named: Sequence[NamedOptions] | None, catalog: Catalog) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Specs of the built-in metrics: pydantic only.
 
-Defaults by modality: an open TEXT answer is judged by ``token_f1``, a BOX by ``iou_acc``, a CATEGORY and any slot with a
-closed set by ``accuracy``, PHONE by ``wer``, pictures and clips by ``psnr``, sound and motion by what they are named for.
+Defaults by modality: an open TEXT answer is judged by ``token_f1``, a BOX by ``iou_acc`` (those of a repeat by ``box_f1``), a
+CATEGORY and any slot with a closed set by ``accuracy``, PHONE by ``wer``, pictures and clips by ``psnr``, sound and motion by
+what they are named for.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ ROUGE_L = MetricSpec(
 EXACT_MATCH = MetricSpec(
     name="exact_match",
     summary="Share of answers equal to the reference, case and blanks aside.",
+    lists="whole",
     modalities=("TEXT", "CATEGORY", "PHONE", "STRUCT"),
     options=NoOptions,
     implementation="ofa_trainer.metrics.text:exact_match",
@@ -83,6 +85,7 @@ EXACT_MATCH = MetricSpec(
 ACCURACY = MetricSpec(
     name="accuracy",
     summary="Share of right answers of a closed set.",
+    lists="whole",
     modalities=("CATEGORY", "TEXT"),
     options=NoOptions,
     implementation="ofa_trainer.metrics.text:exact_match",
@@ -106,6 +109,8 @@ WER = MetricSpec(
 MASKED_WORD_ACCURACY = MetricSpec(
     name="masked_word_accuracy",
     summary="Share of the masked words of a text that the answer restores.",
+    lists="refused",
+    needs_shown=True,
     modalities=("TEXT",),
     options=NoOptions,
     implementation="ofa_trainer.metrics.infilling:masked_word_accuracy",
@@ -114,13 +119,23 @@ IOU_ACC = MetricSpec(
     name="iou_acc",
     summary="Share of boxes whose intersection over union with the reference is at least a threshold.",
     modalities=("BOX",),
+    lists="whole",
     options=IouAccuracyOptions,
     implementation="ofa_trainer.metrics.boxes:iou_acc",
+)
+BOX_F1 = MetricSpec(
+    name="box_f1",
+    summary="F1 of boxes: matched one to one, right where the intersection over union is at least a threshold.",
+    modalities=("BOX",),
+    lists="whole",
+    options=IouAccuracyOptions,
+    implementation="ofa_trainer.metrics.boxes:box_f1",
 )
 IOU = MetricSpec(
     name="iou",
     summary="Mean intersection over union with the reference box.",
     modalities=("BOX",),
+    lists="whole",
     options=NoOptions,
     implementation="ofa_trainer.metrics.boxes:mean_iou",
 )
@@ -129,6 +144,7 @@ PSNR = MetricSpec(
     name="psnr",
     summary="Peak signal-to-noise ratio in dB of a picture or a clip.",
     modalities=("IMAGE", "VIDEO"),
+    lists="refused",
     scale=20,
     options=NoOptions,
     implementation="ofa_trainer.metrics.media:psnr",
@@ -137,6 +153,7 @@ MEL_CEPSTRAL_DISTORTION = MetricSpec(
     name="mel_cepstral_distortion",
     summary="Distance in dB between the spectra of speech, aligned in time.",
     modalities=("AUDIO",),
+    lists="refused",
     higher_is_better=False,
     scale=10,
     options=CepstralOptions,
@@ -146,6 +163,7 @@ JOINT_ERROR = MetricSpec(
     name="joint_error",
     summary="Mean distance of the joints of a motion from where they should be, over the size of the skeleton.",
     modalities=("MOTION",),
+    lists="refused",
     higher_is_better=False,
     options=NoOptions,
     implementation="ofa_trainer.metrics.media:joint_error",
@@ -154,6 +172,7 @@ EXECUTION_ACCURACY = ExecutionSpec(
     name="execution_accuracy",
     summary="Share of queries that give the rows of the reference query, run in the row's database.",
     modalities=("STRUCT", "TEXT"),
+    lists="refused",
     options=ExecutionOptions,
     implementation="ofa_trainer.metrics.struct:execution_accuracy",
 )
@@ -175,6 +194,7 @@ METRICS = (
     MASKED_WORD_ACCURACY,
     IOU_ACC,
     IOU,
+    BOX_F1,
     PSNR,
     MEL_CEPSTRAL_DISTORTION,
     JOINT_ERROR,
@@ -183,26 +203,34 @@ METRICS = (
 )
 
 
-def default_metrics(slot: SlotPlan) -> tuple[str, ...]:
-    """Names of the built-in metrics that judge a target slot unless the task names others; empty: none is known."""
+def default_metrics(slot: SlotPlan, *, repeated: bool = False) -> tuple[str, ...]:
+    """Names of the built-in metrics that judge a target slot unless the task names others; empty: none is known.
+
+    repeated: the slot stands in a repeat and is answered by a list.
+    """
+    known = _usual_metrics(slot, repeated=repeated)
+    return tuple(metric.name for metric in known if not (repeated and metric.lists == "refused"))
+
+
+def _usual_metrics(slot: SlotPlan, *, repeated: bool) -> tuple[MetricSpec, ...]:
     if slot.closed_set is not None:
-        return (ACCURACY.name,)
+        return (ACCURACY,)
     match slot.modality:
         case "TEXT":
-            return (TOKEN_F1.name, ROUGE_L.name)
+            return (TOKEN_F1, ROUGE_L)
         case "BOX":
-            return (IOU_ACC.name, IOU.name)
+            return (BOX_F1, IOU) if repeated else (IOU_ACC, IOU)
         case "CATEGORY":
-            return (ACCURACY.name,)
+            return (ACCURACY,)
         case "PHONE":
-            return (WER.name,)
+            return (WER,)
         case "IMAGE" | "VIDEO":
-            return (PSNR.name,)
+            return (PSNR,)
         case "AUDIO":
-            return (MEL_CEPSTRAL_DISTORTION.name,)
+            return (MEL_CEPSTRAL_DISTORTION,)
         case "MOTION":
-            return (JOINT_ERROR.name,)
+            return (JOINT_ERROR,)
         case "STRUCT":
-            return (EXACT_MATCH.name if slot.processor.options.get("form") == "sql" else TABLE_MATCH.name,)
+            return (EXACT_MATCH if slot.processor.options.get("form") == "sql" else TABLE_MATCH,)
         case _:
             return ()

@@ -21,15 +21,27 @@ class Figure(Plan):
     low: float
     high: float
     rows: int
+    higher_is_better: bool = True
+    baseline: float | None = None
+    """The same metric of the constant answer that does best on training rows; None: there is none."""
+    baseline_name: str | None = None
+    """``always `red```."""
+
+    @property
+    def beside(self) -> str:
+        """The baseline for people: ``0.333 always `red```; empty where there is none."""
+        return "" if self.baseline is None else f"{self.baseline:.3f} {self.baseline_name or ''}".rstrip()
 
     def interval(self, form: str = "[{low:.3f}, {high:.3f}]") -> str:
         """The interval in words, or that there are too few rows for one."""
         return interval_text(self.low, self.high, rows=self.rows, form=form)
 
-    def as_json(self) -> dict[str, float | int | None]:
+    def as_json(self) -> dict[str, float | int | str | None]:
         """For a program: without ``low`` and ``high`` where there are too few rows for them."""
-        known = {"value": self.value, "rows": self.rows}
-        return known | ({"low": self.low, "high": self.high} if has_interval(self.rows) else {"low": None, "high": None})
+        known: dict[str, float | int | str | None] = {"value": self.value, "rows": self.rows}
+        known |= {"low": self.low, "high": self.high} if has_interval(self.rows) else {"low": None, "high": None}
+        beside = {"baseline": self.baseline, "baseline_name": self.baseline_name}
+        return known if self.baseline is None else known | beside
 
 
 class Fitting(Plan):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from ofa_trainer.reporting.events import Event, Fitting, RowSkipped, RunEnded, RunStarted, Saved, StepDone, Validated, ValueCut
 
@@ -107,12 +108,17 @@ class ProgressReporter:
         best = f", best so far by {event.best_by}" if event.best else ""
         title = f"validation at step {event.step}{best}"
         self.console.print(title, style="italic", markup=False, highlight=False, soft_wrap=True)
-        judged = any(event.metrics.get(name) for name in event.losses)
-        table = Table("task", "loss", *(["metrics"] if judged else []))
+        table = (
+            Table("task", "loss", "metric", "value", "a constant answer")
+            if any(event.metrics.values())
+            else Table("task", "loss")
+        )
         for name, loss in event.losses.items():
-            figures = event.metrics.get(name, {})
-            shown = "  ".join(f"{metric} {one.value:.3f} {one.interval()}" for metric, one in figures.items())
-            table.add_row(name, f"{loss:.3f}", *([shown.replace("[", "\\[")] if judged else []))
+            figures = list(event.metrics.get(name, {}).items())
+            shown = [(key, f"{one.value:.3f} {one.interval()}", one.beside) for key, one in figures]
+            for number, cells in enumerate(shown or [()]):
+                first = (name, f"{loss:.3f}") if number == 0 else ("", "")
+                table.add_row(*map(Text, (*first, *cells)))
         self.console.print(table)
 
     def _ended(self, event: RunEnded) -> None:
