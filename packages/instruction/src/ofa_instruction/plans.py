@@ -15,11 +15,28 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Side = Literal["source", "target"]
 
+_LONGEST_REPR = 150
+"""Characters of a plan that is shown."""
+
 
 class Plan(BaseModel):
     """Base of every plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    def __repr__(self) -> str:
+        """What differs from the defaults, in two lines at most; ``model_dump_json(indent=1)`` says everything."""
+        fields = type(self).model_fields.items()
+        told = [
+            f"{name}={value!r}"
+            for name, field in fields
+            if (value := getattr(self, name)) != field.get_default(call_default_factory=True, validated_data={})
+        ]
+        text = f"{type(self).__name__}({', '.join(told)})"
+        return text if len(text) <= _LONGEST_REPR else f"{text[:_LONGEST_REPR]}…)"
+
+    def __str__(self) -> str:
+        return repr(self)
 
     def fingerprint(self) -> str:
         """SHA-256 (64 hex digits) of the plan's canonical JSON: sorted keys, no blanks, defaults included."""
@@ -136,6 +153,9 @@ class InstructionPlan(Plan):
     """The canonical spelling."""
     source: tuple[NodePlan, ...]
     target: tuple[NodePlan, ...]
+
+    def __repr__(self) -> str:
+        return f"InstructionPlan({self.text!r})"
 
     @property
     def slots(self) -> tuple[SlotPlan, ...]:

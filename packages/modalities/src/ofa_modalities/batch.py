@@ -139,6 +139,10 @@ class PackedBatch:
     token_labels: TokenLabels
     frame_labels: tuple[FrameLabels, ...]
 
+    def __repr__(self) -> str:
+        tokens = f"{self.source.num_tokens:,} source + {self.target.num_tokens:,} target tokens"
+        return f"PackedBatch({self.num_rows:,} rows of {len(self.task_names)} tasks, {tokens}, {self.tasks.device})"
+
     @property
     def num_rows(self) -> int:
         """R."""

@@ -20,7 +20,7 @@ slot that refers to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,6 +91,9 @@ class TaskEncoder:
         self._steps: tuple[SlotStep, ...] = tuple(builder.steps)
         self._lines = dict(builder.lines)
         self.untied = _untied(self._steps, vocabulary)
+
+    def __repr__(self) -> str:
+        return f"TaskEncoder({_names('task', self.task_names)}; {_names('stream', self.streams)})"
 
     # Rows
 
@@ -247,6 +250,13 @@ class TaskEncoder:
                 return candidate.refers_to
         assert slot.refers_to is not None
         return slot.refers_to
+
+
+def _names(kind: str, names: Collection[str]) -> str:
+    """``2 tasks: a, b``, of many their number alone."""
+    listed = ", ".join(names)
+    count = f"{len(names)} {kind}{'' if len(names) == 1 else 's'}"
+    return f"{count}: {listed}" if listed and len(listed) <= 60 else count
 
 
 def _untied(steps: Sequence[SlotStep], vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:

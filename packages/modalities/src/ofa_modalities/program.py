@@ -192,6 +192,9 @@ class Program:
     referred: frozenset[int]
     """Indices of slots that others refer to."""
 
+    def __repr__(self) -> str:
+        return f"Program({self.plan.text!r})"
+
     @property
     def condition_dropout(self) -> float:
         """Share of training rows whose source is left out."""

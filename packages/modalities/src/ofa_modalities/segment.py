@@ -96,6 +96,10 @@ class Example:
     cuts: tuple[Cut, ...] = ()
     causal: bool = True
 
+    def __repr__(self) -> str:
+        tokens = f"{self.num_source_tokens} source + {self.num_target_tokens} target tokens"
+        return f"Example({self.address or f'task {self.task}'}: {tokens})"
+
     @property
     def num_tokens(self) -> int:
         """Source and target tokens together: what the token budget counts."""

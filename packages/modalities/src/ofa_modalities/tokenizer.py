@@ -56,6 +56,9 @@ class TextTokenizer:
         data = json.dumps(json.loads(self.to_json()), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(data.encode("utf-8", "surrogatepass")).hexdigest()
 
+    def __repr__(self) -> str:
+        return f"TextTokenizer({self.size:,} ids)"
+
     def encode(self, text: str) -> list[int]:
         """Ids of the stripped text; empty for blanks. Raises ValueError for text that UTF-8 cannot hold."""
         text = text.strip()

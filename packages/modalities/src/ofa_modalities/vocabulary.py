@@ -103,6 +103,10 @@ class Vocabulary:
             )
         self.tokenizer = BlockTokenizer(tokenizer, self._blocks["text"].start, self._ids["mask"])
 
+    def __repr__(self) -> str:
+        blocks = ", ".join(f"{len(ids):,} {name}" for name, ids in self._blocks.items())
+        return f"Vocabulary({self.size:,} ids: {blocks if len(blocks) <= 100 else f'{len(self._blocks)} blocks'})"
+
     @property
     def size(self) -> int:
         """Number of ids."""

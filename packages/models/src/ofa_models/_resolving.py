@@ -40,6 +40,9 @@ class Resolved:
     alternative: int
     program: Program
 
+    def __repr__(self) -> str:
+        return f"Resolved({self.task!r}: {self.plan.text})"
+
     @property
     def plan(self) -> InstructionPlan:
         """The compiled instruction."""

@@ -57,6 +57,12 @@ class Checkpoint:
     closed_sets: ClosedSets
     assets: Assets = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        million = sum(parameter.numel() for parameter in self.model.parameters()) / 1e6
+        names = ", ".join(task.name for task in self.plan.tasks)
+        tasks = names if len(names) <= 60 else f"{len(self.plan.tasks)} tasks"
+        return f"Checkpoint({self.plan.model.backend} {self.plan.model.size}, {million:.2f} M parameters; {tasks})"
+
 
 def save_checkpoint(
     directory: str | Path,

@@ -71,6 +71,9 @@ class Session:
         self._resolver = Resolver(checkpoint, self.catalog, frozenset(hosts))
         self._resolved: dict[tuple[str, object], Resolved] = {}
 
+    def __repr__(self) -> str:
+        return f"Session{repr(self.checkpoint).removeprefix('Checkpoint')}"
+
     @classmethod
     def from_pretrained(
         cls,

@@ -40,6 +40,9 @@ class GeneralistModel:
     ) -> None:
         self.plan = ModelPlan.of_size(size, attention=attention, precision=precision, **overrides)
 
+    def __repr__(self) -> str:
+        return f"GeneralistModel({self.plan.size!r}, {self.plan.architecture}, not built yet)"
+
     def build(self, plan: ModelPlan, *, catalog: Catalog | None = None, seed: int = 0) -> nn.Module:
         """Build a completed version of :attr:`plan`. Raises ValueError where the two are not one model."""
         filled: dict[str, Any] = {"vocabulary_size": None, "adaptors": {}, "modalities": (), "untied": ()}

@@ -66,6 +66,9 @@ class MetricResult:
     baseline_name: str | None = None
     values: np.ndarray[Any, np.dtype[np.float64]]
 
+    def __repr__(self) -> str:
+        return f"MetricResult({_told({f'{self.column}/{self.name}': self})}, {len(self.values):,} rows)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEvaluation:
@@ -124,10 +127,9 @@ class Evaluation:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        found = "; ".join(
-            f"{name}: {_told(task.metrics) or 'no metrics'}, {task.rows:,} rows" for name, task in self.tasks.items()
-        )
-        return f"Evaluation({self.plan.split}, {found})"
+        told = "; ".join(f"{name}: {_told(one.metrics) or 'no metrics'}, {one.rows:,} rows" for name, one in self.tasks.items())
+        short = f"{len(self.tasks)} tasks, {sum(one.rows for one in self.tasks.values()):,} rows"
+        return f"Evaluation({self.plan.split}; {told if len(told) <= 120 else short})"
 
     def predictions(self) -> list[dict[str, object]]:
         """A row for each judged row, ready for a frame: ``row``, the other columns of the data, ``truth``, ``answer``, ``score``.

@@ -70,6 +70,10 @@ class Mixture:
         self._permutation_keys = [_key("order", str(seed), name) for name in self.names]
         self._block: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
 
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{name} {share:.0%}" for name, share in zip(self.names, self.shares, strict=True))
+        return f"Mixture({sum(self.rows):,} rows: {parts if len(parts) <= 80 else f'{len(self.names)} tasks'})"
+
     def start(self) -> MixtureState:
         """Before the first row."""
         return MixtureState(0, (0,) * len(self.names))

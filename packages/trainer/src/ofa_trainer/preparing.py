@@ -68,6 +68,9 @@ class Prepared:
     train_plan: TrainPlan
     catalog: Catalog
 
+    def __repr__(self) -> str:
+        return f"Prepared({self.mixture!r}, {self.vocabulary!r})"
+
 
 def prepare(
     tasks: Sequence[Task],

@@ -74,6 +74,15 @@ class Trained:
     last_weights: Mapping[str, Tensor] | None = None
     """Of the last step, on the CPU; None: it is the best one."""
 
+    def __repr__(self) -> str:
+        tasks = {
+            task.name: ", ".join(f"{key} {one.value:.3f}" for key, one in self.figures.get(task.name, {}).items())
+            for task in self.prepared.tasks
+        }
+        told = "; ".join(f"{name}: {figures}" if figures else name for name, figures in tasks.items())
+        told = told if len(told) <= 100 else f"{len(tasks)} tasks"
+        return f"Trained({self.prepared.model_plan.size}, step {self.step} of {self.state.step}, {self.reason}; {told})"
+
     @property
     def plan(self) -> InferPlan:
         """What inference needs beside the weights."""
@@ -145,6 +154,9 @@ class Trainer:
         self.reporters = tuple(reporters)
         self.generation = generation or GenerationOptions()
         self.catalog = catalog or default_catalog()
+
+    def __repr__(self) -> str:
+        return f"Trainer{str(self.options).removeprefix('TrainerOptions')}"
 
     def prepare(self, model: GeneralistModel | ModelPlan | str, tasks: Sequence[Task]) -> Prepared:
         """Everything that is decided before the first step, without building the model."""

@@ -56,6 +56,11 @@ class Table:
             raise ValueError(f"not the text of a table: {table.problems[0]}")
         return table
 
+    def __repr__(self) -> str:
+        columns = ", ".join(self.columns)
+        shown = columns if columns and len(columns) <= 80 else f"{self.width} columns"
+        return f"Table({f'{self.name}: ' if self.name else ''}{shown}; {len(self.rows):,} rows)"
+
     def __str__(self) -> str:
         """The table as linearised text; see :mod:`ofa_modalities.struct.encoding`."""
         from ofa_modalities.struct.encoding import linearise
