@@ -154,7 +154,7 @@ def _open_string(
     content = _from_base64(text)
     if content is not None and known(content):
         return content
-    where = f" under `{root}`" if root is not None else ""
+    where = f" under `{root}` (`root` says another)" if root is not None else ""
     raise SampleError(column, f"{_short(text)} is no file{where}, and no {what} in base64 or as a data: URI")
 
 
@@ -163,7 +163,7 @@ def _checked_path(path: Path, column: str, root: Path | None, what: str, max_byt
         if root is not None:
             inside = (root / path).resolve()
             if not inside.is_relative_to(root.resolve()):
-                raise SampleError(column, f"`{path}` lies outside the data root `{root}`")
+                raise SampleError(column, f"`{path}` lies outside the data root `{root}`; another is given as `root` (--root)")
             path = inside
         if folders and path.is_dir():
             return path

@@ -183,6 +183,16 @@ class GenerationOptions(Plan):
     """Answers of each row, best first."""
 
 
+class DataReading(Plan):
+    """How the files of a task were read, so that others are read alike.
+
+    columns: column of the instruction → column of the data. delimiter: of CSV files.
+    """
+
+    columns: dict[str, str] = Field(default_factory=dict)
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+
+
 class InferPlan(Plan):
     """What inference needs, beside the weights: a checkpoint's ``plan.json``. Closed sets lie beside it as files."""
 
@@ -194,6 +204,8 @@ class InferPlan(Plan):
     """Defaults of a Session; a call may say otherwise."""
     assets: dict[str, str] = Field(default_factory=dict)
     """What processors have fitted to the rows of the run: digests by name; the arrays lie beside the plan as files."""
+    data: dict[str, DataReading] = Field(default_factory=dict)
+    """By task, for those whose files are not read as they stand."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Versions of the distributions that wrote it, for reports."""
 

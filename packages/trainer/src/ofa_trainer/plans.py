@@ -144,6 +144,10 @@ class TaskFilePlan(Plan):
     test: SourceField | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     """Column of the instruction: column of the data, where they differ."""
+    delimiter: str | None = None
+    """Of its CSV files; none: recognised."""
+    root: str | None = None
+    """Folder that media paths in the rows start from and stay in; none: that of their file."""
     closed_sets: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     metrics: tuple[NamedOptions, ...] | None = None
     criteria: dict[str, tuple[NamedOptions, ...]] = Field(default_factory=dict)

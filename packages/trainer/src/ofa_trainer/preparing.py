@@ -5,7 +5,6 @@ compile ─▶ closed sets ─▶ tokenizer ─▶ vocabulary ─▶ assets ─�
 
 from __future__ import annotations
 
-import difflib
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,7 +38,7 @@ from ofa_trainer.plans import TrainerOptions
 from ofa_trainer.row_transforms.columns import reach_of
 from ofa_trainer.source import Source
 from ofa_trainer.sources.choosing import spread_rows, spread_texts, unseen_columns
-from ofa_trainer.sources.common import DataError
+from ofa_trainer.sources.common import DataError, missing_column
 from ofa_trainer.sources.views import column_of
 from ofa_trainer.task import DataSplit, Task
 from ofa_trainer.train_plan import DataPlan, TaskRunPlan, TrainPlan
@@ -252,13 +251,8 @@ def check_columns(task: Task, plan: TaskPlan, split: DataSplit = "train") -> Non
     wanted = dict.fromkeys(slot.column for slot in slots_of(plan))
     missing, seen = unseen_columns(source, wanted)
     for column in missing:
-        stored = task.columns.get(column, column)
-        near = difflib.get_close_matches(stored, seen, n=1)
-        hint = f"; did you mean `{near[0]}`?" if near else "."
-        raise DataError(
-            f"task `{task.name}`, {split}: the instruction reads the column `{stored}`, and no row has one, from "
-            f"{source.address(0)} on; the columns: {' '.join(seen)}{hint} Other names can be given with `columns`."
-        )
+        told = missing_column(column, task.columns.get(column, column), seen, source.address(0))
+        raise DataError(f"task `{task.name}`, {split}: {told}")
 
 
 def _tell_boxes(task: Task, plan: TaskPlan) -> None:

@@ -168,5 +168,7 @@ def task_of_plan(name: str, plan: TaskFilePlan, base: FilePath | None = None) ->
         transforms=plan.transforms,
         criteria=plan.criteria,
         columns=plan.columns,
+        delimiter=plan.delimiter,
+        root=plan.root,
         base=base,
     )

@@ -13,7 +13,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ofa_instruction import Catalog, CriterionChoice, PluginChoice, default_catalog
 from ofa_instruction import compile as compile_instruction
@@ -24,10 +24,11 @@ from ofa_trainer.plans import PATH_OPTIONS, NamedOptions
 from ofa_trainer.row_transforms.plans import Crop, Mirror, RowTransformPlan
 from ofa_trainer.source import Source
 from ofa_trainer.sources.common import DataError
-from ofa_trainer.sources.opening import open_source
+from ofa_trainer.sources.opening import open_source, parts_of
 
 if TYPE_CHECKING:
     from ofa_instruction import BackendSpec, TaskPlan
+    from ofa_models.plans import DataReading
 
     from ofa_trainer.sources.splitting import KeyColumn, Shared, Split
     from ofa_trainer.workers import RowTransform
@@ -57,7 +58,11 @@ class Task:
         order, behind ``transform``: a picture of a training row changes together with its boxes and texts.
     criteria: by target column, losses in place of the modality's own, each by name, or ``{name: options}``.
     columns: column of the instruction → column of the data, where they differ.
+    delimiter: of its CSV files; by itself it is recognised. root: folder that media paths in the rows start from and stay in;
+        by itself that of their file.
     base: where relative paths start.
+
+    ``train`` may be a folder that is split already, into train, valid and test: these are its rows where no others are given.
     """
 
     def __init__(
@@ -76,6 +81,8 @@ class Task:
         transforms: Iterable[TransformChoice] | TransformChoice = (),
         criteria: Mapping[str, Sequence[CriterionChoice] | LoneCriterion] | None = None,
         columns: Mapping[str, str] | None = None,
+        delimiter: str | None = None,
+        root: str | Path | None = None,
         base: str | Path | None = None,
     ) -> None:
         if not name or not name.replace("-", "_").replace(".", "_").isidentifier():
@@ -96,8 +103,9 @@ class Task:
             for column, given in (criteria or {}).items()
         }
         self.columns = dict(columns or {})
+        self.delimiter, self.root = delimiter, root
         self.base = Path(base) if base is not None else None
-        self._given: dict[str, object] = {"train": train, "valid": valid, "test": test}
+        self._stated: dict[str, object] = {"train": train, "valid": valid, "test": test}
 
     def __repr__(self) -> str:
         return f"Task({self.name!r}, {self.instruction!r})"
@@ -109,6 +117,13 @@ class Task:
         )
         return plan if self.base is None else with_folders_from(self.base, plan)
 
+    @functools.cached_property
+    def _given(self) -> dict[str, object]:
+        """Where the rows of each split come from: what is stated, else the part of a folder that is split already."""
+        parts = parts_of(self._stated["train"], self.base)
+        kept = {split: value for split, value in self._stated.items() if value is not None}
+        return self._stated | parts | kept | ({"train": parts["train"]} if parts else {})
+
     def source(self, split: DataSplit) -> Source | None:
         """The rows of a split, opened once; None where there are none. Raises DataError."""
         if split == "test":
@@ -119,6 +134,18 @@ class Task:
     def has_training_rows(self) -> bool:
         """Whether it was given any; one that is only judged needs none."""
         return self._given["train"] is not None
+
+    def reading(self) -> DataReading | None:
+        """How the files of its training rows are read, for a checkpoint; None: as they stand."""
+        from ofa_models.plans import DataReading
+
+        from ofa_trainer.sources.views import Picked, Renamed
+
+        source: Any = self._split.train
+        while isinstance(source, Renamed | Picked):
+            source = source.source
+        delimiter = getattr(source, "delimiter", None)
+        return DataReading(columns=self.columns, delimiter=delimiter) if self.columns or delimiter not in (None, ",") else None
 
     def shared_rows(self) -> tuple[Shared, ...]:
         """What validation rows have in common with training rows, by column: media, and texts of rows that were split off."""
@@ -157,7 +184,14 @@ class Task:
 
     def _open(self, split: str) -> Source:
         try:
-            source = open_source(self._given[split], name=f"{self.name}/{split}", base=self.base)
+            source = open_source(
+                self._given[split],
+                name=f"{self.name}/{split}",
+                base=self.base,
+                delimiter=self.delimiter,
+                root=self.root,
+                instruction=self.instruction,
+            )
         except DataError as error:
             raise DataError(f"task `{self.name}`, {split}: {error}") from error
         if not self.columns:

@@ -382,6 +382,7 @@ def _infer_plan(prepared: Prepared, generation: GenerationOptions) -> InferPlan:
         vocabulary=prepared.vocabulary.plan,
         generation=generation,
         assets=prepared.train_plan.assets,
+        data={task.name: reading for task in prepared.tasks if (reading := task.reading()) is not None},
     )
 
 

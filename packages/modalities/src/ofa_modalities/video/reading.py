@@ -19,16 +19,12 @@ from PIL import Image
 from ofa_modalities.image.reading import is_picture, read_image
 from ofa_modalities.media import media_source, read_object
 from ofa_modalities.processor import SampleError
+from ofa_modalities.suffixes import PICTURES
 from ofa_modalities.video.animated import read_animated
 from ofa_modalities.video.clip import Clip, Frames, Limits, MirroredVideo, Shrink, Size
 from ofa_modalities.video.container import is_container, read_container
 from ofa_modalities.video.sampling import Times, nearest
 
-_PICTURES = (
-    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".heic"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".ico"),
-)
-"""Suffixes of the files of a folder whose first bytes need no look."""
 _MAX_FRAMES = 1_000_000
 _MAX_FILE_BYTES = 1 << 46
 """Of a file, which is never read whole; what reading costs is limited by :class:`Limits`."""
@@ -134,7 +130,7 @@ def _read_folder(
     try:
         with os.scandir(folder) as entries:
             shown = [entry.name for entry in entries if entry.is_file() and not entry.name.startswith(".")]
-        names = [name for name in shown if Path(name).suffix.lower() in _PICTURES or is_picture(_head(folder / name, column))]
+        names = [name for name in shown if Path(name).suffix.lower() in PICTURES or is_picture(_head(folder / name, column))]
     except OSError as error:
         raise SampleError(column, f"cannot read `{folder}`: {error}") from error
     files = [folder / name for name in sorted(names, key=natural_key)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from ofa_trainer.sources.specs import FileOptions
@@ -30,6 +31,31 @@ def _nearest(path: Path) -> str:
     names = sorted(entry.name for entry in path.parent.iterdir())
     matches = difflib.get_close_matches(path.name, names, n=1)
     return f"; did you mean `{matches[0]}`?" if matches else ""
+
+
+def missing_column(column: str, stored: str, seen: Sequence[str], where: str) -> str:
+    """What to say of a column of an instruction that no row has: the nearest one, and how to name another.
+
+    stored: what it is called in the data. where: the address of the first row.
+    """
+    near = difflib.get_close_matches(stored, seen, n=1)
+    hint = f"; did you mean `{near[0]}`?" if near else "."
+    other = near[0] if near else "its name"
+    if len(seen) == 1 and any(sign in seen[0] for sign in _SEPARATING):
+        advice = f"Where another sign than a comma stands between cells, say it: delimiter (--delimiter '{_separator(seen[0])}')."
+    else:
+        advice = f'Another name is given with `columns`, on the command line with --column "{column}={other}".'
+    return (
+        f"the instruction reads the column `{stored}`, and no row has one, from {where} on; "
+        f"the columns: {' '.join(seen)}{hint} {advice}"
+    )
+
+
+_SEPARATING = ";|^~:\t,/"
+
+
+def _separator(header: str) -> str:
+    return max(_SEPARATING, key=header.count).replace("\t", "tab")
 
 
 def file_digest(*paths: Path) -> str:

@@ -50,6 +50,17 @@ class ParquetOptions(FileOptions):
     """Read only these; None: all."""
 
 
+class FolderOptions(FileOptions):
+    """Options of ``folder``."""
+
+    modality: Literal["IMAGE", "AUDIO", "VIDEO", "MOTION"] | None = None
+    """Which files are rows; None: as the instruction says, else the only kind there is."""
+    column: str | None = None
+    """Name of their column; None: as the instruction says, else ``img``, ``audio``, ``video`` or ``motion``."""
+    label: str = "label"
+    """Name of the column of their classes; the instruction's only other column where it has one."""
+
+
 class StarterOptions(Options):
     """Options of ``starter``."""
 
@@ -84,6 +95,12 @@ PARQUET = SourceSpec(
     suffixes=(".parquet",),
     implementation="ofa_trainer.sources.parquet_file:open_parquet",
 )
+FOLDER = SourceSpec(
+    name="folder",
+    summary="A folder with a folder of pictures, sounds, clips or motions for each class.",
+    options=FolderOptions,
+    implementation="ofa_trainer.sources.folder:open_folder",
+)
 STARTER = SourceSpec(
     name="starter",
     summary="The starter pack: small real data for fifteen tasks, part of this package.",
@@ -91,4 +108,4 @@ STARTER = SourceSpec(
     implementation="ofa_trainer.sources.starter_pack:open_starter",
 )
 
-SOURCES = (CSV, JSONL, PARQUET, STARTER)
+SOURCES = (CSV, JSONL, PARQUET, FOLDER, STARTER)
