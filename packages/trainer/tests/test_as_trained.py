@@ -78,9 +78,7 @@ def test_columns_given_anew_win_and_must_be_there(folder: Path) -> None:
 
 def test_a_missing_column_is_one_error_that_names_the_way_out(folder: Path) -> None:
     (folder / "other.csv").write_text("words,b\ngood,x\n", encoding="utf-8")
-    with pytest.raises(
-        DataError, match=r"`words`\? Another name is given with `columns`, .* --column \"word=words\""
-    ):
+    with pytest.raises(DataError, match=r"`words`\? Another name is given with `columns`, .* --column \"word=words\""):
         ask(folder, "other.csv", "plain", needed=["word"], known=["word", "l"])
     (folder / "odd.csv").write_text("t^l\na^b\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"columns: t\^l.*delimiter \(--delimiter '\^'\)"):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ofa_cli.asking import answer_json, answer_line, save_answer, top_lines
+from ofa_cli.asking import answer_json, answer_line, asked_columns, save_answer, top_lines
 from ofa_cli.console import ReaderGone, print_json, print_warning, write
-from ofa_cli.data_files import source_of
+from ofa_cli.data_files import DataFile
 from ofa_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class AnsweredRow:
 def answer_rows(
     session: Session,
     instruction: str,
-    data: Path,
+    data: DataFile,
     values: Mapping[str, str],
     closed: list[str] | dict[str, list[str]] | None,
     options: GenerationOptions,
@@ -54,10 +54,22 @@ def answer_rows(
     """The rows of a file that can be answered, in order, ``values`` laid over each; of the others a warning."""
     from ofa_modalities.processor import SampleError
     from ofa_trainer.plans import SourcePlan
-    from ofa_trainer.sources.opening import open_source
+    from ofa_trainer.sources.as_trained import open_as_trained
     from ofa_trainer.sources.views import row_number
 
-    source = open_source(SourcePlan.model_validate(source_of(data)), base=Path.cwd())
+    resolved = session.resolve(instruction, closed)
+    needed = [column for column in asked_columns(resolved.plan) if column not in values]
+    source = open_as_trained(
+        SourcePlan.model_validate(data.source()),
+        session.checkpoint.plan,
+        resolved.task,
+        instruction=resolved.plan.text,
+        needed=needed,
+        known=list(dict.fromkeys(slot.column for slot in resolved.plan.slots)),
+        columns=data.names(),
+        delimiter=data.delimiter,
+        base=Path.cwd(),
+    )
     root = getattr(source, "root", None)
     for start in range(0, len(source), ROWS_AT_ONCE):
         indices = range(start, min(start + ROWS_AT_ONCE, len(source)))

@@ -164,8 +164,10 @@ def _check_task(report: CheckReport, name: str, values: object, profile: Backend
     _check_metrics(report, path, task.metrics or (), plan)
     _check_transforms(report, path, task, plan)
     rows: dict[str, int] = {}
+    parts = _parts(task, base)
     for split in ("train", "valid", "test"):
-        if split not in bad and (source := _open(report, path, split, getattr(task, split), base)) is not None:
+        value = parts.get(split, getattr(task, split))
+        if split not in bad and (source := _open(report, path, split, task, text, value, base)) is not None:
             rows[split] = len(source)
             if plan is not None:
                 _check_columns(report, path, split, plan, task, source)
@@ -254,14 +256,27 @@ def _check_transforms(report: CheckReport, path: tuple[str, ...], task: TaskFile
         report.attempt((*path, "transforms", number), lambda transform=transform: reach_of(transform, plan))  # type: ignore[misc]
 
 
-def _open(report: CheckReport, path: tuple[str, ...], split: str, value: object, base: Path) -> Source | None:
+def _parts(task: TaskFilePlan, base: Path) -> dict[str, object]:
+    """Where rows come from that the file does not name: the parts of a folder that is split already."""
+    from ofa_trainer.sources.opening import parts_of
+
+    parts = parts_of(task.train, base)
+    return {split: part for split, part in parts.items() if split == "train" or getattr(task, split) is None}
+
+
+def _open(
+    report: CheckReport, path: tuple[str, ...], split: str, task: TaskFilePlan, text: str | None, value: object, base: Path
+) -> Source | None:
     """The rows of a split; None where it names no source of its own or cannot be opened."""
     from ofa_trainer.plans import SourcePlan
     from ofa_trainer.sources.opening import open_source
 
     if not isinstance(value, SourcePlan):
         return None
-    source = report.attempt((*path, split), lambda: open_source(value, base=base))
+    source = report.attempt(
+        (*path, split),
+        lambda: open_source(value, base=base, delimiter=task.delimiter, root=task.root, instruction=text),
+    )
     if source is not None and len(source) == 0:
         report.add((*path, split), "the data holds no rows")
         return None

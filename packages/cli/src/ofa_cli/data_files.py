@@ -6,12 +6,57 @@ import contextlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from ofa_cli.errors import UserError
 
 _FIRST_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """``--data`` with what its options say of it. columns: ``NAME=HEADER``, as given.
+
+    Raises UserError for an option without ``data``.
+    """
+
+    data: Path | None
+    columns: Sequence[str] | None = None
+    delimiter: str | None = None
+    root: Path | None = None
+
+    def __post_init__(self) -> None:
+        given = {"--column": self.columns, "--delimiter": self.delimiter, "--root": self.root}
+        unused = next((option for option, value in given.items() if value), None)
+        if self.data is None and unused is not None:
+            raise UserError(f"{unused} goes with --data; a run file says `columns`, `delimiter` and `root` of each task itself")
+
+    def names(self) -> dict[str, str]:
+        """Column of the instruction → column of the data."""
+        found: dict[str, str] = {}
+        for given in self.columns or ():
+            name, equals, header = given.partition("=")
+            if not equals or not name or not header:
+                raise UserError(f"--column {given}: write NAME=HEADER, for example --column 'label=1st choice'")
+            if name in found:
+                raise UserError(f"--column: `{name}` is given twice")
+            found[name] = header
+        return found
+
+    def source(self) -> dict[str, object]:
+        """The rows as a run file names them; see :func:`source_of`."""
+        assert self.data is not None
+        found = source_of(self.data)
+        if self.root is not None:
+            found["options"] = {"root": str(self.root.expanduser().absolute())}
+        return found
+
+    def task(self) -> dict[str, object]:
+        """The keys of a task of a run file that say where its rows come from."""
+        return {"train": self.source(), "columns": self.names(), "delimiter": self.delimiter}
 
 
 def name_of(data: Path) -> str:

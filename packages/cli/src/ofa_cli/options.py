@@ -12,7 +12,18 @@ RunOrInstruction: TypeAlias = Annotated[
 ]
 RunFileArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN.YAML", help="The run file.", show_default=False)]
 Data: TypeAlias = Annotated[
-    Path | None, typer.Option("--data", metavar="FILE", help="Rows of an instruction: CSV, TSV, JSONL or Parquet; - is stdin.")
+    Path | None,
+    typer.Option("--data", metavar="PATH", help="Rows: CSV, TSV, JSONL, Parquet, or a folder of class folders; - is stdin."),
+]
+Columns: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="NAME=HEADER", help="A column of --data that is called otherwise: 'label=1st choice'."),
+]
+Delimiter: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="SIGN", help="What stands between the cells of a CSV --data; recognised by itself.")
+]
+Root: TypeAlias = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where media paths in --data start, and stay; the file's folder by itself.")
 ]
 Settings: TypeAlias = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Lay a.b=c over the run file; may be repeated.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ofa_cli.data_files import source_of
+from ofa_cli.data_files import DataFile
 from ofa_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def is_instruction(text: str) -> bool:
 def read_request(
     what: str,
     *,
-    data: Path | None = None,
+    data: DataFile | None = None,
     settings: Sequence[str] = (),
     options: Mapping[str, object] | None = None,
     is_task: bool = False,
@@ -76,13 +76,13 @@ def read_request(
 
     given = (f"{key}={json.dumps(value)}" for key, value in (options or {}).items() if value is not None)
     overrides = [*settings, *given]
+    has_data = data is not None and data.data is not None
     if is_instruction(what) or is_task:
-        if data is None:
+        if data is None or not has_data:
             raise UserError("an instruction needs its rows: --data my.csv")
-        task = {"instruction": what, "train": source_of(data)}
-        text = json.dumps({"tasks": {INLINE_TASK: task}})
+        text = json.dumps({"tasks": {INLINE_TASK: {"instruction": what, **data.task()}}})
         return RunRequest(run=parse_run(text, "command line", overrides), base=Path.cwd())
-    if data is not None:
+    if has_data:
         raise UserError("--data goes with an instruction; a run file names its own data")
     path = Path(what)
     if not path.exists():

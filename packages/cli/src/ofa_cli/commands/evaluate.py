@@ -11,13 +11,14 @@ import typer
 
 from ofa_cli.console import print_json, print_table, print_warning, stderr
 from ofa_cli.errors import UserError
-from ofa_cli.options import AsJson, CheckpointArgument, Data, Device, Settings
+from ofa_cli.options import AsJson, CheckpointArgument, Columns, Data, Delimiter, Device, Root, Settings
 
 if TYPE_CHECKING:
     from ofa_models.session import Session
     from ofa_trainer.evaluation import Evaluation
     from ofa_trainer.task import Task
 
+    from ofa_cli.data_files import DataFile
     from ofa_cli.request import RunRequest
 
 
@@ -40,6 +41,9 @@ def evaluate(
         ),
     ],
     data: Data = None,
+    columns: Columns = None,
+    delimiter: Delimiter = None,
+    root: Root = None,
     split: Annotated[Split | None, typer.Option(help="Which rows of a run file to judge; test by itself.")] = None,
     rows: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many rows of a task, spread over all.")] = None,
     metrics: Annotated[
@@ -66,11 +70,12 @@ def evaluate(
     from ofa_trainer.plans import EvaluatePlan
     from ofa_trainer.predictions import check_suffix
 
-    from ofa_cli.data_files import name_of
+    from ofa_cli.data_files import DataFile, name_of
 
     if save is not None:
         check_suffix(save)
-    request = _request(what, data, split, metrics, settings or [], device)
+    given = DataFile(data=data, columns=columns, delimiter=delimiter, root=root)
+    request = _request(what, given, split, metrics, settings or [], device)
     split = split or Split.TEST
     tasks = _tasks_of_file(what, request, split) if data is None else []
     trainer = request.run.trainer
@@ -93,10 +98,11 @@ def evaluate(
 
 
 def _request(
-    what: str, data: Path | None, split: Split | None, metrics: list[str] | None, settings: Sequence[str], device: str | None
+    what: str, given: DataFile, split: Split | None, metrics: list[str] | None, settings: Sequence[str], device: str | None
 ) -> RunRequest:
     from ofa_cli.request import is_instruction, read_request
 
+    data = given.data
     if data is not None and split is not None:
         raise UserError(f"--split {split} goes with a run file; all rows of {data} are judged")
     if data is None and metrics:
@@ -104,7 +110,7 @@ def _request(
     if data is None and not is_instruction(what) and not Path(what).exists():
         raise UserError(f"{what}: no such run file; an instruction or the name of a task needs its rows: --data test.csv")
     named = data is not None and not is_instruction(what) and not Path(what).exists()
-    return read_request(what, data=data, settings=settings, options={"trainer.device": device}, is_task=named)
+    return read_request(what, data=given, settings=settings, options={"trainer.device": device}, is_task=named)
 
 
 def _tasks_of_file(what: str, request: RunRequest, split: Split) -> list[Task]:
@@ -116,7 +122,8 @@ def _tasks_of_file(what: str, request: RunRequest, split: Split) -> list[Task]:
 
 def _task_of_line(session: Session, what: str, request: RunRequest, metrics: Sequence[str] | None) -> Task:
     """The task of an instruction, or of a trained task's name, with the rows of the request."""
-    from ofa_trainer.run_file import task_of_plan
+    from ofa_trainer.sources.as_trained import open_as_trained
+    from ofa_trainer.task import Task
 
     from ofa_cli.request import INLINE_TASK
 
@@ -124,8 +131,19 @@ def _task_of_line(session: Session, what: str, request: RunRequest, metrics: Seq
     trained = session.instructions
     name = resolved.task if resolved.task in trained else next(name for name in (INLINE_TASK, "line") if name not in trained)
     (plan,) = request.run.tasks.values()
-    given = {"instruction": resolved.plan.text, "test": plan.train, "metrics": None if metrics is None else tuple(metrics)}
-    return task_of_plan(name, plan.model_copy(update=given), request.base)
+    columns = list(dict.fromkeys(slot.column for slot in resolved.plan.slots))
+    source = open_as_trained(
+        plan.train,
+        session.checkpoint.plan,
+        resolved.task,
+        instruction=resolved.plan.text,
+        needed=columns,
+        known=columns,
+        columns=plan.columns,
+        delimiter=plan.delimiter,
+        base=request.base,
+    )
+    return Task(name, resolved.plan.text, train=source, valid=False, test=source, metrics=metrics)
 
 
 def _print(evaluation: Evaluation, title: str) -> None:

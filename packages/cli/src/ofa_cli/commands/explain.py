@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from ofa_cli.console import print_json, print_warning, stderr, stdout
-from ofa_cli.options import AsJson, Data, RunOrInstruction, Settings
+from ofa_cli.options import AsJson, Columns, Data, Delimiter, Root, RunOrInstruction, Settings
 
 
 def explain(
     what: RunOrInstruction,
     data: Data = None,
+    columns: Columns = None,
+    delimiter: Delimiter = None,
+    root: Root = None,
     count: Annotated[int, typer.Option("--rows", "-n", metavar="N", min=1, help="Rows of each task.")] = 3,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write pictures, rebuilt from their patches, as PNG.")] = None,
     settings: Settings = None,
@@ -29,10 +32,12 @@ def explain(
     from ofa_trainer.cutting import look_for_cuts
     from ofa_trainer.preparing import prepare
 
+    from ofa_cli.data_files import DataFile
     from ofa_cli.explaining import explain_rows, print_rows, save_pictures
     from ofa_cli.request import read_request
 
-    request = read_request(what, data=data, settings=settings or [])
+    given = DataFile(data=data, columns=columns, delimiter=delimiter, root=root)
+    request = read_request(what, data=given, settings=settings or [])
     prepared = prepare(
         request.tasks(),
         request.run.model.plan(),

@@ -12,7 +12,7 @@ import typer
 
 from ofa_cli.console import print_json, print_warning, stderr, write
 from ofa_cli.errors import UserError
-from ofa_cli.options import AsJson, CheckpointArgument, Device
+from ofa_cli.options import AsJson, CheckpointArgument, Columns, Delimiter, Device, Root
 
 if TYPE_CHECKING:
     from ofa_models.plans import GenerationOptions
@@ -31,8 +31,11 @@ def infer(
         list[str] | None, typer.Option("--input", metavar="NAME=VALUE", help="A column's value; the same as --NAME VALUE.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Ask every row of it: CSV, TSV, JSONL or Parquet; - is stdin.")
+        Path | None, typer.Option(metavar="PATH", help="Ask every row of it: CSV, TSV, JSONL, Parquet or a folder; - is stdin.")
     ] = None,
+    data_columns: Columns = None,
+    delimiter: Delimiter = None,
+    root: Root = None,
     candidates: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The closed set: a candidate a line, or JSON by column.")
     ] = None,
@@ -77,6 +80,7 @@ def infer(
     from ofa_cli.answering import answer_rows, is_predictions, printed
     from ofa_cli.asking import asked_columns, read_candidates, save_answer
     from ofa_cli.column_options import COLUMNS, options_of, read_columns, require_columns
+    from ofa_cli.data_files import DataFile
 
     if top is not None and sample:
         raise UserError("--top shows the likeliest answers, --sample draws one: leave one of them out")
@@ -84,6 +88,7 @@ def infer(
         raise UserError(f"`{instruction}` stands where the instruction belongs: ofa infer CHECKPOINT INSTRUCTION --NAME VALUE …")
     if data is not None and save is not None:
         is_predictions(save)
+    given = DataFile(data=data, columns=data_columns, delimiter=delimiter, root=root)
     session = Session.from_pretrained(find_checkpoint(checkpoint), hosts=hosts or (), device=device or "cpu")
     closed = read_candidates(candidates) if candidates is not None else None
     plan = session.resolve(instruction, closed).plan
@@ -112,7 +117,7 @@ def infer(
         _tell_cut(Counter(slot.column for slot in output.slots if not slot.finished), 1)
         written = [] if save is None else save_answer(output, save)
     else:
-        rows = answer_rows(session, instruction, data, values, closed, options)
+        rows = answer_rows(session, instruction, given, values, closed, options)
         written = _answer_file(data, printed(rows, as_json=as_json, top=top, go_on=save is not None), save)
     for path in written:
         stderr().print(f"wrote {path}", style="dim", markup=False, soft_wrap=True)

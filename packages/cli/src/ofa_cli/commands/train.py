@@ -9,7 +9,7 @@ import typer
 
 from ofa_cli.console import print_json, stderr, stdout
 from ofa_cli.errors import UserError
-from ofa_cli.options import AsJson, Data, Device, RunOrInstruction, Settings
+from ofa_cli.options import AsJson, Columns, Data, Delimiter, Device, Root, RunOrInstruction, Settings
 
 if TYPE_CHECKING:
     from ofa_trainer.trainer import Trained
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 def train(
     what: RunOrInstruction,
     data: Data = None,
+    columns: Columns = None,
+    delimiter: Delimiter = None,
+    root: Root = None,
     output: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run; runs/NAME by itself.")] = None,
     model: Annotated[str | None, typer.Option(metavar="SIZE", help="Size of the model: nano tiny small base large.")] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Optimiser steps.")] = None,
@@ -39,11 +42,15 @@ def train(
     [bold]Example[/bold]  ofa train run.yaml --set trainer.steps=500
 
     [bold]Example[/bold]  ofa train '\\[IMAGE:img] what is this? -> \\[TEXT:label,closed_set]' --data my.csv
+
+    [bold]Example[/bold]  ofa train '\\[TEXT:text] mood? -> \\[TEXT:mood,closed_set]' --data odd.csv --column 'mood=1st choice'
     """
+    from ofa_cli.data_files import DataFile
     from ofa_cli.request import read_request
 
     options = {"model.size": model, "trainer.steps": steps, "trainer.minutes": minutes, "trainer.device": device}
-    request = read_request(what, data=data, settings=settings or [], options=options)
+    rows = DataFile(data=data, columns=columns, delimiter=delimiter, root=root)
+    request = read_request(what, data=rows, settings=settings or [], options=options)
     folder = output or _output(what, request)
     if from_step is not None and not resume:
         raise UserError("--from-step says where --resume goes on: give both")

@@ -38,7 +38,8 @@ def missing_column(column: str, stored: str, seen: Sequence[str], where: str) ->
 
     stored: what it is called in the data. where: the address of the first row.
     """
-    near = difflib.get_close_matches(stored, seen, n=1)
+    lower = {name.lower(): name for name in reversed(seen)}
+    near = [lower[name] for wanted in (stored, column) for name in difflib.get_close_matches(wanted.lower(), lower, n=1)]
     hint = f"; did you mean `{near[0]}`?" if near else "."
     other = near[0] if near else "its name"
     if len(seen) == 1 and any(sign in seen[0] for sign in _SEPARATING):
