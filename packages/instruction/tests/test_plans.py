@@ -55,4 +55,4 @@ def test_slots_are_walked_in_reading_order(plan: TaskPlan) -> None:
     assert [slot.index for slot in slots] == list(range(7))
     repeat = RepeatPlan(side="target", body=(slots[3], RepeatPlan(side="target", body=(slots[4],))))
     words = TextPlan(text="x", side="source")
-    assert InstructionPlan(text="", source=(words,), target=(repeat,)).slots == slots[3:5]
+    assert InstructionPlan.model_construct(text="", source=(words,), target=(repeat,)).slots == slots[3:5]

@@ -59,7 +59,7 @@ def test_files_keep_candidates(tmp_path_factory: pytest.TempPathFactory, values:
 def test_files_that_are_no_sets_or_another_one(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_closed_set(path, ("x", "y"))
-    with pytest.raises(ValueError, match="not the closed set `label`"):
+    with pytest.raises(ValueError, match="the closed set `label` of the plan has 1 candidates"):
         read_closed_set(path, closed_set_plan("label", ("x",)))
     for text, said in (("{", "not JSON"), ('{"a": 1}', "not a list"), ("[]", "no candidates"), ('["a", ""]', "candidate 1")):
         path.write_text(text)

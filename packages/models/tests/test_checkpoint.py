@@ -104,12 +104,13 @@ def test_weights_that_do_not_fit_are_all_listed(tmp_path, parts):
     [
         (lambda run: shutil.rmtree(run), "there is no such directory"),
         (lambda run: run.joinpath("plan.json").unlink(), "it has no `plan.json`"),
-        (lambda run: run.joinpath("plan.json").write_text("{"), "not a plan that this version reads"),
-        (lambda run: run.joinpath("plan.json").write_bytes(b"\xff\xfe"), "not a plan that this version reads"),
-        (lambda run: run.joinpath("model.safetensors").write_bytes(b"junk"), "cannot be read"),
-        (lambda run: run.joinpath("tokenizer.json").unlink(), "no tokenizer"),
-        (lambda run: shutil.rmtree(run / "closed_sets"), "No such file"),
-        (lambda run: [f.write_text('["x"]') for f in run.joinpath("closed_sets").iterdir()], "its digest differs"),
+        (lambda run: run.joinpath("plan.json").write_text("{"), "plan.json` is not JSON"),
+        (lambda run: run.joinpath("plan.json").write_bytes(b"\xff\xfe"), "plan.json` is not UTF-8"),
+        (lambda run: run.joinpath("model.safetensors").write_bytes(b"junk"), "model.safetensors` is no safetensors file"),
+        (lambda run: run.joinpath("tokenizer.json").unlink(), "tokenizer.json` is missing"),
+        (lambda run: shutil.rmtree(run / "closed_sets"), "closed_sets/.*` is missing"),
+        (lambda run: [f.write_text('["x"]') for f in run.joinpath("closed_sets").iterdir()], "has 2 candidates, not 1"),
+        (lambda run: [f.write_text('["x", "y"]') for f in run.joinpath("closed_sets").iterdir()], "its digest differs"),
     ],
 )
 def test_a_damaged_directory_is_one_clear_error(tmp_path, parts, damage, told):

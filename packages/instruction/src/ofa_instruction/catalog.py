@@ -29,6 +29,7 @@ from ofa_instruction.specs import (
     ProcessorSpec,
     SourceSpec,
 )
+from ofa_instruction.telling import complaint
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -91,13 +92,6 @@ class _Shelf:
 def kind_of(group: Group) -> str:
     """What one plugin of a group is called: ``processor``."""
     return _KINDS[group][0]
-
-
-def describe_validation(error: ValidationError) -> str:
-    """The first complaint of pydantic, on one line."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 class Catalog:
@@ -227,7 +221,7 @@ class Catalog:
         try:
             return plugin.spec.options.model_validate(dict(options))
         except ValidationError as error:
-            message = f"options of {kind_of(group)} {quote(plugin.spec.name)}: {describe_validation(error)}"
+            message = f"options of {kind_of(group)} {quote(plugin.spec.name)}: {complaint(error, options)}"
             hint = f"known: {' '.join(sorted(plugin.spec.options.model_fields)) or 'none'}"
             raise CatalogError(message, reason="options", group=group, name=plugin.spec.name, hint=hint) from error
 

@@ -9,20 +9,31 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from ofa_instruction.telling import named, shown
 
 Side = Literal["source", "target"]
 
 _LONGEST_REPR = 150
 """Characters of a plan that is shown."""
 
+LONGEST_ANSWER = 65_536
+"""Most units of one answer: what is longer is not learnt, and room for it is set aside when it is generated."""
+MOST_IDS = 1 << 22
+"""Most ids of a vocabulary."""
+MOST_CANDIDATES = 1 << 20
+"""Most candidates of a closed set."""
+MOST_NESTED = 16
+"""Repeats within each other."""
+
 
 class Plan(BaseModel):
     """Base of every plan."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     def __repr__(self) -> str:
         """What differs from the defaults, in two lines at most; ``model_dump_json(indent=1)`` says everything."""
@@ -56,7 +67,7 @@ class TokenGeneration(Plan):
     """Units are vocabulary ids, drawn one after the other."""
 
     kind: Literal["tokens"] = "tokens"
-    max_length: int = Field(default=256, ge=1)
+    max_length: int = Field(default=256, ge=1, le=LONGEST_ANSWER)
     """Longest answer in units, where the processor does not fix the length."""
 
 
@@ -64,7 +75,7 @@ class FrameGeneration(Plan):
     """Units are float rows, predicted one after the other until a stop head says so."""
 
     kind: Literal["frames"] = "frames"
-    max_frames: int = Field(default=256, ge=1)
+    max_frames: int = Field(default=256, ge=1, le=LONGEST_ANSWER)
     stop_threshold: float = Field(default=0.5, gt=0, lt=1)
 
 
@@ -74,9 +85,9 @@ class DiffusionGeneration(Plan):
     kind: Literal["diffusion"] = "diffusion"
     num_steps: int = Field(default=50, ge=1, le=1000)
     """Denoising steps of an answer."""
-    length: int | None = Field(default=None, ge=1)
+    length: int | None = Field(default=None, ge=1, le=LONGEST_ANSWER)
     """Frames of an answer; None: as the item it refers to, else as is usual in the training rows."""
-    guidance: float = Field(default=1.0, ge=0)
+    guidance: float = Field(default=1.0, ge=0, le=1000)
     """Scale of classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598); 1: none."""
     condition_dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of training rows whose source is left out, so that there is something to guide away from."""
@@ -146,6 +157,40 @@ def walk_slots(nodes: tuple[NodePlan, ...]) -> Iterator[SlotPlan]:
                 pass
 
 
+def _paths(nodes: tuple[NodePlan, ...], path: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+    """Of every slot below ``nodes``, in reading order, the repeats around it. Raises ValueError where they nest too deep."""
+    if len(path) > MOST_NESTED:
+        raise ValueError(f"repeats are nested more than {MOST_NESTED} deep")
+    for node in nodes:
+        match node:
+            case SlotPlan():
+                yield path
+            case RepeatPlan(body=inner):
+                yield from _paths(inner, (*path, id(node)))
+            case ContrastPlan(members=inner):
+                yield from (path for _ in inner)
+            case TextPlan():
+                pass
+
+
+def _check_reference(slot: SlotPlan, slots: tuple[SlotPlan, ...], paths: list[tuple[int, ...]]) -> None:
+    """Raises ValueError where a slot refers to none that it can see, to itself, or round in a circle."""
+    seen, here = {slot.index}, slot.refers_to
+    if here is None:
+        return
+    what = f"the slot {slot.index} (column {named(slot.column)})"
+    if not 0 <= here < len(slots):
+        raise ValueError(f"{what} refers to slot {shown(here)}, and there are {len(slots)}, from 0 on")
+    if paths[slot.index][: len(paths[here])] != paths[here]:
+        raise ValueError(f"{what} refers to slot {here}, which is inside of a repeat that it stands outside of")
+    following: int | None = here
+    while following is not None and 0 <= following < len(slots):
+        if following in seen:
+            raise ValueError(f"{what} refers to itself" + ("" if following == here else f", by way of slot {here}"))
+        seen.add(following)
+        following = slots[following].refers_to
+
+
 class InstructionPlan(Plan):
     """One instruction, compiled."""
 
@@ -157,6 +202,20 @@ class InstructionPlan(Plan):
     def __repr__(self) -> str:
         return f"InstructionPlan({self.text!r})"
 
+    @model_validator(mode="after")
+    def _slots_are_numbered_and_refer_to_each_other(self) -> Self:
+        paths = [path for side in (self.source, self.target) for path in _paths(side)]
+        for number, slot in enumerate(self.slots):
+            if slot.index != number:
+                raise ValueError(
+                    f"the slot of column {named(slot.column)} has the index {shown(slot.index)}, and it is slot {number}"
+                )
+            _check_reference(slot, self.slots, paths)
+        for side, nodes in (("source", self.source), ("target", self.target)):
+            if any(slot.side != side for slot in walk_slots(nodes)):
+                raise ValueError(f"a slot among those of the {side} says that it is of the other side")
+        return self
+
     @property
     def slots(self) -> tuple[SlotPlan, ...]:
         """All slots, source side first, in reading order; ``slots[i].index == i``."""
@@ -167,7 +226,7 @@ class ClosedSetPlan(Plan):
     """A closed set by name; its candidates lie in a file of that digest."""
 
     name: str
-    size: int
+    size: int = Field(ge=0, le=MOST_CANDIDATES)
     digest: str
 
 

@@ -15,12 +15,17 @@ import string
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ofa_instruction.documents import DocumentError, parse_json
 from ofa_instruction.plans import ClosedSetPlan
+from ofa_instruction.telling import named, shown
 
 from ofa_modalities.lines import read_text_file, split_lines
 from ofa_modalities.processor import SampleError
 from ofa_modalities.text.equality import EqualTexts, canonical, folded
 from ofa_modalities.text.reading import normalise, read_text
+
+_WHOLE_BYTES = 1 << 20
+"""Of a file that is read as one JSON document."""
 
 
 def collect_candidates(values: Iterable[object]) -> tuple[str, ...]:
@@ -89,15 +94,49 @@ def read_closed_set(path: str | Path, plan: ClosedSetPlan | None = None) -> tupl
     path = Path(path)
     text = read_text_file(path)
     try:
-        values = json.loads(text) if path.suffix == ".json" else [line for line in split_lines(text) if line.strip()]
-    except json.JSONDecodeError as error:
-        raise ValueError(f"`{path}` is not JSON: {error}") from error
+        values = parse_json(text) if path.suffix == ".json" else [line for line in split_lines(text) if line.strip()]
+    except DocumentError as error:
+        raise ValueError(f"`{path}` {error}") from error
     if not isinstance(values, list):
         raise ValueError(f"`{path}` is not a list of candidates")
-    candidates = check_candidates(values, path.stem)
-    if plan is not None and closed_set_digest(candidates) != plan.digest:
-        raise ValueError(f"`{path}` is not the closed set `{plan.name}` of the plan: its digest differs")
+    if plan is None:
+        return check_candidates(values, path.stem)
+    try:
+        return closed_set_of(values, plan)
+    except ValueError as error:
+        raise ValueError(f"`{path}`: {error}") from error
+
+
+def closed_set_of(values: object, plan: ClosedSetPlan) -> tuple[str, ...]:
+    """The candidates that a plan names, out of what its file holds. Raises ValueError where they are others."""
+    if not isinstance(values, list):
+        raise ValueError(f"{shown(values)} is no list of candidates")
+    candidates = check_candidates(values, plan.name)
+    if len(candidates) != plan.size:
+        raise ValueError(f"the closed set {named(plan.name)} of the plan has {plan.size:,} candidates, not {len(candidates):,}")
+    if closed_set_digest(candidates) != plan.digest:
+        raise ValueError(f"it is not the closed set {named(plan.name)} of the plan: its digest differs")
     return candidates
+
+
+def parse_closed_set(data: bytes, plan: ClosedSetPlan) -> tuple[str, ...]:
+    """The candidates of a plan out of the bytes of its file; a large one has one candidate a line, as it was written.
+
+    Line by line, no more is made of the file than it holds. Raises ValueError where it is another set, or none.
+    """
+    if len(data) <= _WHOLE_BYTES:
+        return closed_set_of(parse_json(data, most_levels=1), plan)
+    lines = str(data, "utf-8").strip().split("\n", plan.size + 2)
+    if lines[0] != "[" or lines[-1] != "]" or len(lines) != plan.size + 2:
+        raise ValueError(f"it is no list of {plan.size:,} candidates, one a line")
+    values = []
+    for number, line in enumerate(lines[1:-1], 2):
+        text = line.removesuffix(",") if number <= plan.size else line
+        value = parse_json(text) if text.startswith('"') else None
+        if not isinstance(value, str):
+            raise ValueError(f"line {number:,}: {shown(line)} is no text in quotes")
+        values.append(value)
+    return closed_set_of(values, plan)
 
 
 class LabelIndex:

@@ -17,6 +17,16 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ofa_instruction.telling import told
+
+from ofa_modalities.tokenizer_rules import MOST_BYTES, check_tokenizer
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from tokenizers import Tokenizer
 
 from ofa_modalities.token_pieces import ends_whole, readable_pieces, token_bytes
 
@@ -31,30 +41,42 @@ class TextTokenizer:
     >>> tokenizer = train_tokenizer(["the cat sat", "the cat"], size=270)
     >>> tokenizer.decode(tokenizer.encode("  the cat"))
     'the cat'
+
+    What the file says is checked here; the library makes its own of it when the first text is read.
     """
 
     def __init__(self, state: str) -> None:
-        """``state`` is the text of a ``tokenizer.json``. Raises ValueError where it is not one."""
-        from tokenizers import Tokenizer
-
-        try:
-            self._tokenizer = Tokenizer.from_str(state)
-        except Exception as error:
-            raise ValueError(f"not a tokenizer: {error}") from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._tokenizer.encode_special_tokens = True
+        """``state`` is the text of a ``tokenizer.json``. Raises ValueError that names the field where it is not one to read."""
+        self._state = state
+        self._size = check_tokenizer(state).size
 
     @functools.cached_property
+    def _tokenizer(self) -> Tokenizer:
+        from tokenizers import Tokenizer
+
+        with _MAKING:
+            made = Tokenizer.from_str(self._state)
+        made.no_truncation()
+        made.no_padding()
+        made.encode_special_tokens = True
+        return made
+
+    @property
     def size(self) -> int:
-        """Number of ids, added tokens included: one more than the largest. Read once: the library spells every id for it."""
-        return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())
+        """Number of ids, added tokens included: one more than the largest."""
+        return self._size
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 (64 hex digits) of the canonical ``tokenizer.json``."""
-        data = json.dumps(json.loads(self.to_json()), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(data.encode("utf-8", "surrogatepass")).hexdigest()
+        """SHA-256 (64 hex digits) of the text of its ``tokenizer.json``."""
+        return hashlib.sha256(self._state.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def has_digest(self, digest: str) -> bool:
+        """Whether it is the tokenizer of that digest, which older checkpoints took of the file's content in sorted order."""
+        if digest == self.digest:
+            return True
+        ordered = json.dumps(json.loads(self._state), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return digest == hashlib.sha256(ordered.encode("utf-8", "surrogatepass")).hexdigest()
 
     def __repr__(self) -> str:
         return f"TextTokenizer({self.size:,} ids)"
@@ -65,13 +87,15 @@ class TextTokenizer:
         if not text:
             return []
         try:
-            return self._tokenizer.encode(text, add_special_tokens=False).ids
+            with _ENCODING:
+                return self._tokenizer.encode(text, add_special_tokens=False).ids
         except TypeError as error:
             raise ValueError("the text holds a lone surrogate, which is not a character") from error
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids, stripped; bytes that are no character become U+FFFD."""
-        return self._tokenizer.decode(ids, skip_special_tokens=True).strip()
+        with _DECODING:
+            return self._tokenizer.decode(ids, skip_special_tokens=True).strip()
 
     def whole(self, ids: Sequence[int]) -> Sequence[int]:
         """The ids of a text that was cut, without the last ones where these are a part of a character only."""
@@ -100,17 +124,41 @@ class TextTokenizer:
 
     def to_json(self) -> str:
         """The text of its ``tokenizer.json``."""
-        return self._tokenizer.to_str(pretty=False)
+        return self._state
 
     def save(self, path: str | Path) -> None:
         """Write ``tokenizer.json`` into a directory, or a file of that very name."""
         path = Path(path)
         file = path / TOKENIZER_FILE if path.is_dir() or not path.suffix else path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(self.to_json(), encoding="utf-8")
+        file.write_bytes(self._state.encode("utf-8"))
 
-    def __reduce__(self) -> tuple[type[TextTokenizer], tuple[str]]:
-        return TextTokenizer, (self.to_json(),)
+    def __getstate__(self) -> tuple[str, int]:
+        return self._state, self._size
+
+    def __setstate__(self, state: tuple[str, int]) -> None:
+        self._state, self._size = state
+
+
+class _ToldPanics:
+    """What the library raises becomes a ValueError: it is written in Rust; its panics are no Exception, its errors bare."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None and (kind is Exception or kind.__name__ == "PanicException"):
+            raise ValueError(f"{self.what}: {told(str(error), 200)}") from error
+
+
+_MAKING = _ToldPanics("not a tokenizer")
+_ENCODING = _ToldPanics("the tokenizer cannot split this text")
+_DECODING = _ToldPanics("the tokenizer cannot spell these ids")
 
 
 def train_tokenizer(texts: Iterable[str], size: int = 4096) -> TextTokenizer:
@@ -158,4 +206,9 @@ def load_tokenizer(path: str | Path) -> TextTokenizer:
             f"no tokenizer at `{file}`: give a {TOKENIZER_FILE} or the directory of one"
             " (a transformers tokenizer writes it with `save_pretrained`)"
         )
-    return TextTokenizer(file.read_text(encoding="utf-8"))
+    if file.stat().st_size > MOST_BYTES:
+        raise ValueError(f"`{file}` has {file.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read")
+    try:
+        return TextTokenizer(file.read_bytes().decode("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"`{file}`: {error}") from error

@@ -97,7 +97,7 @@ class Vocabulary:
         self.plan = plan
         self._blocks = {block.name: range(block.start, block.start + block.size) for block in plan.blocks}
         self._ids = {name: index for index, name in enumerate(plan.controls)}
-        if tokenizer.digest != plan.tokenizer_digest or tokenizer.size != len(self._blocks["text"]):
+        if not tokenizer.has_digest(plan.tokenizer_digest) or tokenizer.size != len(self._blocks["text"]):
             raise ValueError(
                 f"the tokenizer is not the vocabulary's: digest {tokenizer.digest[:12]}, expected {plan.tokenizer_digest[:12]}"
             )

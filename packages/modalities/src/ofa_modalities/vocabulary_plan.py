@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
-from ofa_instruction.plans import Plan
-from pydantic import model_validator
+from ofa_instruction.plans import MOST_IDS, Plan
+from ofa_instruction.telling import named
+from pydantic import Field, model_validator
 
 if TYPE_CHECKING:
     from ofa_modalities.tokenizer import TextTokenizer
@@ -23,8 +24,8 @@ class BlockPlan(Plan):
     """Ids ``start .. start + size - 1`` under one name."""
 
     name: str
-    start: int
-    size: int
+    start: int = Field(ge=0, le=MOST_IDS)
+    size: int = Field(ge=0, le=MOST_IDS)
 
 
 class VocabularyPlan(Plan):
@@ -40,12 +41,17 @@ class VocabularyPlan(Plan):
     def _blocks_follow_each_other(self) -> VocabularyPlan:
         start = 0
         for block in self.blocks:
-            if block.start != start or block.size < 0:
-                raise ValueError(f"block `{block.name}` starts at {block.start}, not at {start}")
+            if block.start != start:
+                raise ValueError(f"the block {named(block.name)} starts at {block.start}, not at {start}")
             start += block.size
         names = [block.name for block in self.blocks]
         if len(set(names)) != len(names) or names[:2] != ["control", "text"] or self.blocks[0].size != len(self.controls):
             raise ValueError("a vocabulary starts with the blocks `control` and `text`, and no name occurs twice")
+        missing = [name for name in CONTROL_TOKENS if name not in self.controls]
+        if missing or len(set(self.controls)) != len(self.controls):
+            raise ValueError(f"the control tokens are each there once; missing: {', '.join(missing) or 'none'}")
+        if start > MOST_IDS:
+            raise ValueError(f"a vocabulary has at most {MOST_IDS:,} ids, not {start:,}")
         return self
 
     @classmethod

@@ -10,11 +10,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ofa_instruction.telling import named
 from ofa_modalities.program import Assets
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save_file
+
+from ofa_models.files import file_error, read_bytes
 
 FOLDER = "assets"
+MOST_ASSET_BYTES = 256 << 20
 
 
 def asset_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -35,26 +39,27 @@ def asset_digests(assets: Assets) -> dict[str, str]:
 def save_assets(checkpoint: Path, assets: Assets) -> None:
     """Write one file an asset below ``checkpoint``."""
     for name, digest in asset_digests(assets).items():
-        path = _file(checkpoint, name, digest)
+        path = checkpoint / _file(name, digest)
         path.parent.mkdir(exist_ok=True)
         save_file({key: np.ascontiguousarray(array) for key, array in assets[name].items()}, path)
 
 
 def load_assets(checkpoint: Path, digests: Mapping[str, str]) -> dict[str, Mapping[str, NDArray[Any]]]:
-    """The assets of a checkpoint. Raises ValueError for one that is missing, unreadable or changed."""
+    """The assets of a checkpoint. Raises CheckpointError for one that is missing, unreadable or changed."""
     found: dict[str, Mapping[str, NDArray[Any]]] = {}
     for name, digest in digests.items():
-        path = _file(checkpoint, name, digest)
+        file = _file(name, digest)
+        data = read_bytes(checkpoint, file, most=MOST_ASSET_BYTES)
         try:
-            arrays = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise ValueError(f"the asset `{name}` cannot be read from `{path}`: {error}") from error
+            arrays = load(data)
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:  # the last ones of kinds that numpy does not have
+            raise file_error(checkpoint / file, f"cannot be read as safetensors: {error}") from error
         if asset_digest(arrays) != digest:
-            raise ValueError(f"`{path}` is not the asset `{name}` that the plan names: its content differs")
+            raise file_error(checkpoint / file, f"is not the asset {named(name)} that the plan names: its content differs")
         found[name] = arrays
     return found
 
 
-def _file(checkpoint: Path, name: str, digest: str) -> Path:
+def _file(name: str, digest: str) -> str:
     readable = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:60]
-    return checkpoint / FOLDER / f"{readable}-{digest[:12]}.safetensors"
+    return f"{FOLDER}/{readable}-{digest[:12]}.safetensors"

@@ -16,35 +16,51 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from ofa_instruction import Catalog
+from ofa_instruction import Catalog, default_catalog
 from ofa_instruction.plans import ClosedSetPlan
-from ofa_modalities.closed_set import read_closed_set, write_closed_set
+from ofa_modalities.closed_set import parse_closed_set, write_closed_set
 from ofa_modalities.program import Assets
-from ofa_modalities.tokenizer import load_tokenizer
+from ofa_modalities.tokenizer import TOKENIZER_FILE, TextTokenizer
+from ofa_modalities.tokenizer_rules import MOST_BYTES
 from ofa_modalities.vocabulary import Vocabulary
-from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import nn
 
 from ofa_models.assets import asset_digests, load_assets, save_assets
+from ofa_models.files import CheckpointError, file_error, read_bytes, read_plan
+from ofa_models.plan_check import check_tasks
 from ofa_models.plans import InferPlan
-from ofa_models.zoo import build_model
+from ofa_models.weights import WEIGHTS, check_weights, load_model, load_weights, meta_model, saved_tensors
 
-WEIGHTS, PLAN, CLOSED_SETS = "model.safetensors", "plan.json", "closed_sets"
+__all__ = [
+    "PLAN",
+    "WEIGHTS",
+    "Checkpoint",
+    "CheckpointError",
+    "Fitted",
+    "check_checkpoint",
+    "find_directory",
+    "load_checkpoint",
+    "load_fitted",
+    "load_plan",
+    "load_weights",
+    "replace_directory",
+    "save_checkpoint",
+]
+
+PLAN, CLOSED_SETS = "plan.json", "closed_sets"
+_SPARE_BYTES, _CANDIDATE_BYTES, _TOKEN_BYTES = 1 << 20, 4096, 512
 _DISTRIBUTIONS = ("ofa-instruction", "ofa-modalities", "ofa-models", "torch")
 
 ClosedSets = Mapping[str, Mapping[str, tuple[str, ...]]]
 """Task name → name of the closed set → candidates."""
-
-
-class CheckpointError(ValueError):
-    """A directory that is no checkpoint, or one whose parts do not fit each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +97,11 @@ def save_checkpoint(
     """
 
     def fill(fresh: Path) -> None:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in _weights(model).items()}, fresh / WEIGHTS)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in saved_tensors(model).items()}, fresh / WEIGHTS)
         complete = plan.model_copy(update={"versions": _versions() | plan.versions, "assets": asset_digests(assets or {})})
         (fresh / PLAN).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
         vocabulary.tokenizer.save(str(fresh))
-        _save_closed_sets(fresh / CLOSED_SETS, plan, closed_sets)
+        _save_closed_sets(fresh, plan, closed_sets)
         save_assets(fresh, assets or {})
         if extra is not None:
             extra(fresh)
@@ -119,51 +135,61 @@ def replace_directory(directory: str | Path, fill: Callable[[Path], None]) -> No
 
 
 def load_plan(directory: str | Path) -> InferPlan:
-    """The plan of a checkpoint alone. Raises CheckpointError."""
-    directory = find_directory(directory)
-    try:
-        return InferPlan.model_validate_json((directory / PLAN).read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"`{directory / PLAN}` is not a plan that this version reads: {error}") from error
+    """The plan of a checkpoint alone. Raises CheckpointError that names the file and the first field that is wrong."""
+    return read_plan(find_directory(directory), PLAN, InferPlan)
 
 
 def load_checkpoint(directory: str | Path, *, catalog: Catalog | None = None, device: torch.device | str = "cpu") -> Checkpoint:
-    """Load a checkpoint.
+    """Load a checkpoint: its parts are checked against each other before the model is made.
 
-    Raises CheckpointError where there is none, or where weights are missing, unexpected or of another shape (all listed).
+    Raises CheckpointError, of two lines at most, where there is none, where a file is missing, damaged or not the plan's, or
+    where weights are missing, unexpected or of another shape.
     """
     directory = find_directory(directory)
+    catalog = catalog or default_catalog()
     plan = load_plan(directory)
-    model = build_model(plan.model, catalog)
-    load_weights(model, directory / WEIGHTS)
-    try:
-        vocabulary = Vocabulary(plan.vocabulary, load_tokenizer(directory))
-        closed_sets = _load_closed_sets(directory / CLOSED_SETS, plan)
-        assets = load_assets(directory, plan.assets)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"checkpoint `{directory}`: {error}") from error
-    return Checkpoint(plan=plan, model=model.to(device).eval(), vocabulary=vocabulary, closed_sets=closed_sets, assets=assets)
+    fitted = load_fitted(directory, plan, catalog)
+    with _naming(directory / PLAN, "`model`"):
+        model = load_model(plan.model, directory, catalog)
+    return Checkpoint(
+        plan=plan,
+        model=model.to(device).eval(),
+        vocabulary=fitted.vocabulary,
+        closed_sets=fitted.closed_sets,
+        assets=fitted.assets,
+    )
 
 
-def load_weights(model: nn.Module, file: str | Path) -> None:
-    """Fill a model from a safetensors file. Raises CheckpointError that lists every weight that does not fit."""
-    try:
-        stored = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"`{file}` cannot be read: {error}") from error
-    expected = _weights(model)
-    wrong = [f"missing: {name} {_shape(expected[name])}" for name in expected if name not in stored]
-    wrong += [f"unexpected: {name} {_shape(stored[name])}" for name in stored if name not in expected]
-    wrong += [
-        f"mis-shaped: {name} is {_shape(stored[name])}, the model's {_shape(tensor)}"
-        for name, tensor in expected.items()
-        if name in stored and stored[name].shape != tensor.shape
-    ]
-    if wrong:
-        raise CheckpointError(f"`{file}` does not fit the model in {len(wrong)} weights:\n  " + "\n  ".join(wrong))
-    with torch.no_grad():
-        for name, tensor in expected.items():
-            tensor.copy_(stored[name])
+def check_checkpoint(directory: str | Path, *, catalog: Catalog | None = None) -> InferPlan:
+    """Check all that :func:`load_checkpoint` checks without making the model; weights are judged by their header.
+
+    Raises CheckpointError.
+    """
+    directory = find_directory(directory)
+    catalog = catalog or default_catalog()
+    plan = load_plan(directory)
+    load_fitted(directory, plan, catalog)
+    with _naming(directory / PLAN, "`model`"), suppress(NotImplementedError, RuntimeError, TypeError):
+        check_weights(meta_model(plan.model, catalog), directory)
+    return plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What a checkpoint has beside its plan and its weights."""
+
+    vocabulary: Vocabulary
+    closed_sets: ClosedSets
+    assets: Assets
+
+
+def load_fitted(directory: Path, plan: InferPlan, catalog: Catalog) -> Fitted:
+    """Tokenizer, closed sets and assets of a checkpoint, and whether its tasks fit them. Raises CheckpointError."""
+    vocabulary = _load_vocabulary(directory, plan)
+    closed_sets = _load_closed_sets(directory, plan)
+    assets = load_assets(directory, plan.assets)
+    check_tasks(plan, catalog, closed_sets, assets, directory / PLAN)
+    return Fitted(vocabulary=vocabulary, closed_sets=closed_sets, assets=assets)
 
 
 def find_directory(directory: str | Path) -> Path:
@@ -173,27 +199,10 @@ def find_directory(directory: str | Path) -> Path:
         _previous(path).rename(path)
     if not path.is_dir():
         raise CheckpointError(f"no checkpoint at `{directory}`: there is no such directory")
-    absent = [name for name in (PLAN, WEIGHTS) if not (path / name).is_file()]
+    absent = [name for name in (PLAN, WEIGHTS) if not os.path.lexists(path / name)]
     if absent:
         raise CheckpointError(f"`{directory}` is not a checkpoint: it has no {' and no '.join(f'`{name}`' for name in absent)}")
     return path
-
-
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """The state of a model without the second and later names of one tensor."""
-    seen: set[tuple[int, torch.Size, tuple[int, ...]]] = set()
-    unique: dict[str, Tensor] = {}
-    for name, tensor in model.state_dict(keep_vars=False).items():
-        key = (tensor.data_ptr(), tensor.shape, tensor.stride())
-        if tensor.numel() and key in seen:
-            continue
-        seen.add(key)
-        unique[name] = tensor
-    return unique
-
-
-def _shape(tensor: Tensor) -> str:
-    return "×".join(map(str, tensor.shape)) or "scalar"
 
 
 def _versions() -> dict[str, str]:
@@ -206,9 +215,9 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _closed_set_file(directory: Path, plan: ClosedSetPlan) -> Path:
+def _closed_set_file(plan: ClosedSetPlan) -> str:
     readable = re.sub(r"[^A-Za-z0-9_-]+", "_", plan.name)[:60]
-    return directory / f"{readable}-{plan.digest[:12]}.json"
+    return f"{CLOSED_SETS}/{readable}-{plan.digest[:12]}.json"
 
 
 def _save_closed_sets(directory: Path, plan: InferPlan, closed_sets: ClosedSets) -> None:
@@ -217,15 +226,43 @@ def _save_closed_sets(directory: Path, plan: InferPlan, closed_sets: ClosedSets)
             candidates = closed_sets.get(task.name, {}).get(line.name)
             if candidates is None:
                 raise CheckpointError(f"task `{task.name}` has a closed set `{line.name}`, and its candidates were not given")
-            directory.mkdir(exist_ok=True)
-            write_closed_set(_closed_set_file(directory, line), candidates)
+            (directory / CLOSED_SETS).mkdir(exist_ok=True)
+            write_closed_set(directory / _closed_set_file(line), candidates)
 
 
 def _load_closed_sets(directory: Path, plan: InferPlan) -> dict[str, dict[str, tuple[str, ...]]]:
-    return {
-        task.name: {line.name: read_closed_set(_closed_set_file(directory, line), line) for line in task.closed_sets}
-        for task in plan.tasks
-    }
+    return {task.name: {line.name: _load_closed_set(directory, line) for line in task.closed_sets} for task in plan.tasks}
+
+
+def _load_closed_set(directory: Path, plan: ClosedSetPlan) -> tuple[str, ...]:
+    """The candidates of one set; the file is as large as so many candidates may make it."""
+    name = _closed_set_file(plan)
+    data = read_bytes(directory, name, most=_SPARE_BYTES + plan.size * _CANDIDATE_BYTES)
+    with _naming(directory / name):
+        return parse_closed_set(data, plan)
+
+
+def _load_vocabulary(directory: Path, plan: InferPlan) -> Vocabulary:
+    """The tokenizer, whose file is as large as the ids of the plan's text block may make it."""
+    size = next(block.size for block in plan.vocabulary.blocks if block.name == "text")
+    data = read_bytes(directory, TOKENIZER_FILE, most=min(MOST_BYTES, _SPARE_BYTES + size * _TOKEN_BYTES))
+    with _naming(directory / TOKENIZER_FILE):
+        return Vocabulary(plan.vocabulary, TextTokenizer(str(data, "utf-8-sig")))
+
+
+@contextmanager
+def _naming(path: Path, field: str = "") -> Iterator[None]:
+    """What is wrong with the content of a file, said with its name."""
+    try:
+        yield
+    except CheckpointError as error:
+        if str(error).startswith("`"):
+            raise
+        raise file_error(path, f"{field}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise file_error(path, f"is not UTF-8 (byte {error.start:,})") from error
+    except ValueError as error:
+        raise file_error(path, f"cannot be used: {error}") from error
 
 
 def _flush(directory: Path) -> None:

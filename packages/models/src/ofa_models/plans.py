@@ -11,9 +11,13 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self, get_args
 
-from ofa_instruction.plans import Plan, PluginChoice, TaskPlan
+from ofa_instruction.plans import LONGEST_ANSWER, MOST_IDS, Plan, PluginChoice, TaskPlan
+from ofa_instruction.telling import named
 from ofa_modalities.vocabulary_plan import VocabularyPlan
 from pydantic import Field, model_validator
+
+MOST_LANES = 1024
+"""Most answers of one row that are on their way at once."""
 
 Size = Literal["nano", "tiny", "small", "base", "large"]
 AttentionKind = Literal["auto", "reference", "sdpa", "xformers"]
@@ -23,17 +27,17 @@ Precision = Literal["auto", "float32", "bfloat16"]
 class Architecture(Plan):
     """Shape of the generalist."""
 
-    width: int = Field(ge=8, multiple_of=8)
-    encoder_layers: int = Field(ge=1)
-    decoder_layers: int = Field(ge=1)
-    num_heads: int = Field(ge=1)
-    head_width: int = Field(ge=8, multiple_of=8)
+    width: int = Field(ge=8, le=32_768, multiple_of=8)
+    encoder_layers: int = Field(ge=1, le=256)
+    decoder_layers: int = Field(ge=1, le=256)
+    num_heads: int = Field(ge=1, le=512)
+    head_width: int = Field(ge=8, le=1024, multiple_of=8)
     """Channels of one head; a multiple of 8 keeps every attention kernel usable."""
-    mlp_width: int = Field(ge=8, multiple_of=8)
+    mlp_width: int = Field(ge=8, le=262_144, multiple_of=8)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     modality_experts: bool = False
     """One encoder MLP per modality with hard routing instead of one MLP for all."""
-    rotary_base: float = Field(default=10_000.0, gt=1)
+    rotary_base: float = Field(default=10_000.0, gt=1, le=1e12)
     """The slowest rotary channel turns once in about 2π · base positions."""
 
 
@@ -66,7 +70,7 @@ class StreamPlan(Plan):
     """A stream of the model and the adaptor that its units pass through."""
 
     adaptor: PluginChoice
-    unit_features: int | None = Field(default=None, ge=1)
+    unit_features: int | None = Field(default=None, ge=1, le=1 << 20)
     """F, the width of a float unit; None where units are ids."""
 
 
@@ -78,12 +82,12 @@ class ModelPlan(Plan):
     size: str = "tiny"
     """Name of the size that the architecture started from; a label only."""
     architecture: Architecture
-    vocabulary_size: int | None = Field(default=None, ge=1)
-    adaptors: dict[str, StreamPlan] = Field(default_factory=dict)
+    vocabulary_size: int | None = Field(default=None, ge=1, le=MOST_IDS)
+    adaptors: dict[str, StreamPlan] = Field(default_factory=dict, max_length=256)
     """By the name a batch's streams carry."""
-    modalities: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = Field(default=(), max_length=256)
     """Modalities of the run in sorted order; modality experts are made for these."""
-    untied: tuple[tuple[int, int], ...] = ()
+    untied: tuple[tuple[int, int], ...] = Field(default=(), max_length=4096)
     """Sorted ranges (start, stop) of ids with output weights of their own; all others are scored with their embedding."""
     attention: AttentionKind = "auto"
     precision: Precision = "float32"
@@ -158,29 +162,35 @@ class GenerationOptions(Plan):
     """How target slots are answered; a slot's own generator plan gives the longest length."""
 
     strategy: Literal["greedy", "beam", "sample"] = "greedy"
-    num_beams: int = Field(default=4, ge=1)
+    num_beams: int = Field(default=4, ge=1, le=MOST_LANES)
     """Beams of ``beam``; the other strategies ignore it."""
-    temperature: float = Field(default=1.0, gt=0)
-    top_k: int | None = Field(default=None, ge=1)
+    temperature: float = Field(default=1.0, ge=1e-3, le=1e3)
+    top_k: int | None = Field(default=None, ge=1, le=MOST_IDS)
     top_p: float | None = Field(default=None, gt=0, le=1)
-    length_penalty: float = 1.0
+    length_penalty: float = Field(default=1.0, ge=-20, le=20)
     """Scores of finished beams are divided by length ** length_penalty."""
-    no_repeat_ngram_size: int | None = Field(default=None, ge=1)
-    repetition_penalty: float | None = Field(default=None, gt=0)
+    no_repeat_ngram_size: int | None = Field(default=None, ge=1, le=LONGEST_ANSWER)
+    repetition_penalty: float | None = Field(default=None, ge=1e-2, le=1e2)
     """Logits of units already in the answer are divided by it (above 0) or multiplied with it (below 0)."""
-    min_length: int | None = Field(default=None, ge=1)
+    min_length: int | None = Field(default=None, ge=1, le=LONGEST_ANSWER)
     """Units of an open slot before ``<end>`` may come."""
-    max_length: int | None = Field(default=None, ge=1)
+    max_length: int | None = Field(default=None, ge=1, le=LONGEST_ANSWER)
     """Overrides the longest length of every open slot, in units."""
-    length: int | None = Field(default=None, ge=1)
+    length: int | None = Field(default=None, ge=1, le=LONGEST_ANSWER)
     """Frames of an answer by diffusion, in place of what its slot says."""
-    guidance: float | None = Field(default=None, ge=0)
+    guidance: float | None = Field(default=None, ge=0, le=1000)
     """Scale of classifier-free guidance of an answer by diffusion, in place of what its slot says; 1: none."""
-    max_items: int = Field(default=32, ge=0)
+    max_items: int = Field(default=32, ge=0, le=4096)
     """Items of a repeat after which no further one is asked for."""
-    seed: int = 0
-    num_return: int = Field(default=1, ge=1)
-    """Answers of each row, best first."""
+    seed: int = Field(default=0, ge=-(2**63), lt=2**64)
+    num_return: int = Field(default=1, ge=1, le=MOST_IDS)
+    """Answers of each row, best first; of a closed set any number, else 1,024 at most."""
+
+    @model_validator(mode="after")
+    def _answers_have_room(self) -> Self:
+        if self.strategy != "greedy" and self.num_return > MOST_LANES:
+            raise ValueError(f"num_return is {self.num_return:,}: by `{self.strategy}` at most {MOST_LANES:,} are answered")
+        return self
 
 
 class DataReading(Plan):
@@ -213,4 +223,7 @@ class InferPlan(Plan):
     def _fits(self) -> Self:
         if self.model.vocabulary_size != sum(block.size for block in self.vocabulary.blocks):
             raise ValueError("the model and the vocabulary of a checkpoint are of different sizes")
+        names = [task.name for task in self.tasks]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two tasks have one name: {named(next(name for name in names if names.count(name) > 1))}")
         return self

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Literal, Self
 
+from ofa_instruction.plans import LONGEST_ANSWER
 from ofa_instruction.specs import ModalitySpec, Options, ProcessorSpec
 from pydantic import Field, model_validator
 
@@ -43,17 +44,19 @@ class CodeBookOptions(Options):
     model: str | None = None
     """Directory of a VQ model that transformers wrote (Emu3, Janus); ``codes`` and ``downsample`` must be its own. Its
     weights become part of the checkpoint. None: a small model is fitted."""
-    fit_steps: int = Field(default=600, ge=1)
+    fit_steps: int = Field(default=600, ge=1, le=10_000_000)
     """Steps of fitting, each on 32 pictures."""
-    fit_pictures: int = Field(default=4096, ge=1)
+    fit_pictures: int = Field(default=4096, ge=1, le=10_000_000)
     """Most pictures and clips to fit to, drawn from those of the run."""
-    width: int = Field(default=64, ge=8, multiple_of=8)
+    width: int = Field(default=64, ge=8, le=4096, multiple_of=8)
     """Channels of the fitted model."""
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
         if self.size % self.downsample:
             raise ValueError(f"size {self.size} is not a multiple of downsample {self.downsample}")
+        if self.side**2 > LONGEST_ANSWER:
+            raise ValueError(f"a picture of {self.side}² codes is longer than {LONGEST_ANSWER:,}, the longest answer there is")
         return self
 
     @property

@@ -22,7 +22,7 @@ class PhoneOptions(Options):
     fallback: Literal["auto", "espeak", "rules"] = "auto"
     """Who pronounces a word that CMU's dictionary does not have: espeak-ng, which must be there; rules of letters; auto is
     espeak-ng where it is installed, else the rules."""
-    max_length: int = Field(default=512, ge=1)
+    max_length: int = Field(default=512, ge=1, le=1 << 20)
     """Most tokens; what is beyond is cut off, which is told, and its end is not learnt."""
     mask_ratio: float = Field(default=0.0, ge=0, le=1)
     """Replace this share of the phones, rounded up, by `<mask>`: in training, and in every split where the column is also a

@@ -14,7 +14,7 @@ TARGET_LENGTH = 256
 class StructOptions(Options):
     """What tables and databases share."""
 
-    max_length: int | None = Field(default=None, ge=4)
+    max_length: int | None = Field(default=None, ge=4, le=1 << 20)
     """Longest text in tokens; None: 512 of what is read, 256 of an answer."""
     uncased: bool = False
     """Lower-case the text; of a query, what stands outside of quotes."""

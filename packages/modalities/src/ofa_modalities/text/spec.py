@@ -9,7 +9,7 @@ from pydantic import Field
 class TextOptions(Options):
     """How a text becomes tokens."""
 
-    max_length: int = Field(default=256, ge=1)
+    max_length: int = Field(default=256, ge=1, le=1 << 20)
     """Longest text in tokens; what is beyond is cut off, which is told, and its end is not learnt."""
     uncased: bool = False
     """Lower-case the text."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
+from ofa_instruction.plans import LONGEST_ANSWER
 from ofa_instruction.specs import ModalitySpec, Options, ProcessorSpec
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ofa_modalities.image.spec import CodeBookOptions
 
@@ -56,6 +57,15 @@ class VideoCodeOptions(ClipOptions, CodeBookOptions):
     """Frames of a clip, exactly."""
     play_fps: float | None = Field(default=None, gt=0, le=1000)
     """Frames a second of an answer; None: ``fps``, else 8."""
+
+    @model_validator(mode="after")
+    def _can_be_answered(self) -> Self:
+        if self.num_frames * self.side**2 > LONGEST_ANSWER:
+            raise ValueError(
+                f"a clip of {self.num_frames} frames of {self.side}² codes is longer than {LONGEST_ANSWER:,}, the longest answer"
+                " there is"
+            )
+        return self
 
 
 VIDEO = ModalitySpec(
