@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -89,6 +90,20 @@ def media_source(
             return _checked_path(_path_of_url(text, column), column, root, what, max_bytes, folders=folders)
         return _open_string(text, column, root=root, known=known, what=what, max_bytes=max_bytes, folders=folders)
     return None
+
+
+class MemoryFile(io.BytesIO):
+    """Bytes as a file for decoders written in C: a seek to before its beginning is answered with an error code.
+
+    An exception would be printed by the libraries that call this, with its traceback, and dropped.
+    """
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """The place that was sought; -1 where there is none, and it stays where it is."""
+        try:
+            return super().seek(offset, whence)
+        except (OSError, OverflowError, ValueError):
+            return -1
 
 
 def read_object(value: object, column: str, what: str, max_bytes: int) -> object:

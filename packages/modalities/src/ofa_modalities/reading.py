@@ -6,6 +6,7 @@ digits …), and a run must go on without the row. Every reader of every modalit
 
 from __future__ import annotations
 
+import re
 from reprlib import Repr
 from types import TracebackType
 
@@ -14,6 +15,8 @@ from ofa_modalities.processor import SampleError
 _LONGEST_REASON = 200
 _SPEAKING = (OSError, ValueError, SyntaxError, RuntimeError)
 """What these say is a sentence; of other exceptions the name says more than the text (``KeyError: 8``)."""
+_OBJECT = re.compile(r"\s*<[\w.]+ object at 0x[0-9a-fA-F]+>")
+"""Addresses of objects, as PIL tells them."""
 _REPR = Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
 
@@ -67,7 +70,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "it is too deeply nested"
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    text = " ".join(said.replace("<_io.BytesIO object at ", "<").split(" <", 1)[0].split())
+    text = " ".join(_OBJECT.sub("", said).split())
     if not isinstance(error, _SPEAKING) or not text:
         text = f"{type(error).__name__}: {text}".removesuffix(": ")
     return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ofa_modalities.media import MemoryFile
 from ofa_modalities.processor import SampleError
 from ofa_modalities.reading import reason
 
@@ -161,7 +162,7 @@ def _check_last_page(source: Path | bytes, column: str) -> None:
 def _opened(source: Path | bytes) -> Iterator[BinaryIO | int]:
     """Something that has no name: soundfile believes the suffix of a name more than the content."""
     if isinstance(source, bytes):
-        yield io.BytesIO(source)
+        yield MemoryFile(source)
     else:
         with source.open("rb") as file:
             yield file.fileno()
@@ -210,10 +211,9 @@ def _joined(blocks: list[Float32]) -> Float32:
 def _decode_with_av(source: Path | bytes, span: Span, count: DecodeCount, why: str) -> tuple[Float32, int]:
     av = _library("av")
     try:
-        with (
-            io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file,
-            av.open(file, metadata_errors="ignore", options={"format_whitelist": _FORMATS}) as container,
-        ):
+        file = MemoryFile(source) if isinstance(source, bytes) else f"file:{source.absolute()}"
+        options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+        with av.open(file, mode="r", metadata_errors="ignore", options=options) as container:
             samples, rate = _read_container(container, span, count)
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, SampleError):

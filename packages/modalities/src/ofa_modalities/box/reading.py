@@ -7,6 +7,7 @@ from typing import Any
 
 from ofa_modalities.box.forms import TOLERANCE_PX, Box, BoxForm, hint_for, say_box
 from ofa_modalities.processor import SampleError
+from ofa_modalities.reading import shown
 
 PIXELS = BoxForm()
 """``left, top, right, bottom`` in pixels of the picture."""
@@ -46,16 +47,11 @@ def four_numbers(value: object, column: str) -> Box:
     if hasattr(raw, "tolist"):
         raw = raw.tolist()
     if not isinstance(raw, list | tuple) or len(raw) != 4:
-        raise SampleError(column, f"a box is four numbers, such as left, top, right, bottom, not {_say(value)}")
+        raise SampleError(column, f"a box is four numbers, such as left, top, right, bottom, not {shown(value, 80)}")
     try:
         left, top, right, bottom = (math.nan if isinstance(number, bool) else float(number) for number in raw)
     except (TypeError, ValueError, OverflowError) as error:
-        raise SampleError(column, f"a box is four numbers, not {_say(value)}") from error
+        raise SampleError(column, f"a box is four numbers, not {shown(value, 80)}") from error
     if not all(map(math.isfinite, (left, top, right, bottom))):
-        raise SampleError(column, f"the numbers of a box are finite, not {_say(value)}")
+        raise SampleError(column, f"the numbers of a box are finite, not {shown(value, 80)}")
     return left, top, right, bottom
-
-
-def _say(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -31,7 +31,20 @@ _OVERSHOOT = 0.05
 _SURELY_NOT_LIGHT = 16
 """Floats up to here and beyond 1 may be light without an upper end (EXR) or an almost black picture in 0 .. 255."""
 _ROUNDING = 1e-3
-_MAGIC = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P4", b"P5", b"P6", b"\0\0\1\0")
+_MAGIC = (
+    b"\x89PNG\r\n",
+    b"\xff\xd8\xff",
+    b"GIF8",
+    b"BM",
+    b"II*\0",
+    b"MM\0*",
+    b"P4",
+    b"P5",
+    b"P6",
+    b"\0\0\1\0",
+    b"DDS ",
+    b"\0\0\0\x0cjP  ",
+)
 
 
 def is_picture(head: bytes) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ofa_modalities.media import media_source
-from ofa_modalities.motion.arrays import ArraysError, is_npz, motion_from_arrays, read_npz
-from ofa_modalities.motion.bvh import MAX_NUMBERS, BvhError, is_bvh, read_bvh
+from ofa_modalities.media import media_source, read_object
+from ofa_modalities.motion.arrays import is_npz, motion_from_arrays, read_npz
+from ofa_modalities.motion.bvh import MAX_NUMBERS, is_bvh, read_bvh
 from ofa_modalities.motion.output import Motion, Up
 from ofa_modalities.processor import SampleError
+from ofa_modalities.reading import Reading
 
 MAX_BYTES = 64_000_000
 
@@ -33,9 +34,10 @@ def read_motion(
     """
     if isinstance(value, Motion):
         return value
-    if value is None:
-        raise SampleError(column, "the motion is missing")
-    try:
+    with Reading(column, "motion"):
+        if value is None:
+            raise SampleError(column, "the motion is missing")
+        value = read_object(value, column, "motion", max_bytes)
         if isinstance(value, Mapping) and "rotations" in value:
             return motion_from_arrays(value, up=up, max_numbers=max_numbers)
         source = media_source(value, column, root=root, known=_is_motion, what="motion", max_bytes=max_bytes, hosts=hosts)
@@ -44,17 +46,10 @@ def read_motion(
             what = f"a mapping of {keys}" if keys else type(value).__name__
             raise SampleError(column, f"a motion is a BVH or npz file, arrays by name or a Motion, not {what[:80]}")
         return _read_file(source, column, up, max_bytes, max_numbers)
-    except (BvhError, ArraysError) as error:
-        raise SampleError(column, f"not a readable motion: {error}") from error
-    except MemoryError as error:
-        raise SampleError(column, "the motion does not fit into memory") from error
 
 
 def _read_file(source: Path | bytes, column: str, up: Up, max_bytes: int, max_numbers: int) -> Motion:
-    try:
-        content = source.read_bytes() if isinstance(source, Path) else source
-    except OSError as error:
-        raise SampleError(column, f"cannot read `{source!s}`: {error}") from error
+    content = source.read_bytes() if isinstance(source, Path) else source
     if len(content) > max_bytes:
         raise SampleError(column, f"the motion has {len(content):,} bytes; at most {max_bytes:,} are read")
     if is_npz(content):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ofa_instruction.plans import SlotPlan
 
 from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources, SampleError, TokenRule
+from ofa_modalities.reading import Reading
 from ofa_modalities.struct.database import Schema, SqlError, open_database, read_schema
 from ofa_modalities.struct.encoding import column_types, linearise_within, parse_table
 from ofa_modalities.struct.finding import find_database, names_columns, spider_schema
@@ -156,7 +157,8 @@ class DatabaseProcessor(_TextOfStruct):
     def encode(self, value: object, context: EncodeContext) -> Item:
         """Ids of the schema. Raises SampleError for what is no database, and where the question's column is missing."""
         question = self._question(value, context)
-        schema, values = self._read(value, question, context)
+        with Reading(self.slot.column, "database"):
+            schema, values = self._read(value, question, context)
         text = SchemaText(schema=schema, values=values, keys=self.options.keys, types=self.options.types)
         found = text.within(self.max_length, self._count)
         if found is None:
@@ -182,8 +184,8 @@ class DatabaseProcessor(_TextOfStruct):
         column, options = self.slot.column, self.options
         if isinstance(value, Mapping) and names_columns(value):
             return self._checked(spider_schema(value, column)), {}
-        source, name = find_database(value, column, root=context.root, hosts=context.hosts, max_bytes=options.max_bytes)
         try:
+            source, name = find_database(value, column, root=context.root, hosts=context.hosts, max_bytes=options.max_bytes)
             with open_database(source, max_seconds=options.max_seconds, max_bytes=options.max_bytes) as connection:
                 schema = read_schema(connection, name, max_tables=options.max_tables, max_columns=options.max_columns)
                 values = (

@@ -23,8 +23,9 @@ from typing import Any
 
 from ofa_modalities.delimited import cells, recognise, records
 from ofa_modalities.lines import decode_text, encoding_of, split_lines
-from ofa_modalities.media import media_source
+from ofa_modalities.media import media_source, read_object
 from ofa_modalities.processor import SampleError
+from ofa_modalities.reading import Reading
 from ofa_modalities.struct.database import MAGIC, is_database, read_table_of
 from ofa_modalities.struct.encoding import parse_table
 from ofa_modalities.struct.output import Table, spell
@@ -56,14 +57,16 @@ class TableReader:
 
     def read(self, value: object, *, root: Path | None = None, hosts: frozenset[str] = frozenset()) -> Table:
         """The table that a raw value holds, its cells as text. Raises SampleError."""
-        if isinstance(value, str) and (table := self._inline(value)) is not None:
-            return table
-        if not isinstance(value, Mapping) or value.keys() <= {"bytes", "path"}:
-            known = is_database
-            source = media_source(value, self.column, root=root, known=known, what="table", max_bytes=self.max_bytes, hosts=hosts)
-            if source is not None:
-                return self._file(source)
-        return self._object(value)
+        with Reading(self.column, "table"):
+            if isinstance(value, str) and (table := self._inline(value)) is not None:
+                return table
+            if not isinstance(value, Mapping) or value.keys() <= {"bytes", "path"}:
+                most = self.max_bytes
+                value = read_object(value, self.column, "table", most)
+                source = media_source(value, self.column, root=root, known=is_database, what="table", max_bytes=most, hosts=hosts)
+                if source is not None:
+                    return self._file(source)
+            return self._object(value)
 
     def fail(self, message: str) -> SampleError:
         """The error to raise."""

@@ -7,7 +7,6 @@ is the last that is decoded. Where a codec does not start cleanly at a key frame
 
 from __future__ import annotations
 
-import io
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +16,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
+from ofa_modalities.media import MemoryFile
 from ofa_modalities.processor import SampleError
+from ofa_modalities.reading import Reading
 from ofa_modalities.video.clip import Clip, Frames, Limits, Shrink, Size
 from ofa_modalities.video.sampling import TIE_S, Times
 
@@ -58,17 +59,12 @@ def read_container(source: Path | bytes, column: str, *, times: Times, shrink: S
     Raises SampleError for what is no video, has no video stream, is truncated, or exceeds the limits.
     """
     av = _library(column)
-    try:
+    with Reading(column, "video, or a truncated one"):
         span = _span(av, source, column, limits)
         try:
             return _read(av, source, column, span, times, shrink, limits, skip=True)
         except _UncleanStart:
             return _read(av, source, column, span, times, shrink, limits, skip=False)
-    except (av.error.FFmpegError, OSError, ValueError, OverflowError, MemoryError) as error:
-        if isinstance(error, SampleError):
-            raise
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise SampleError(column, f"not a readable video, or a truncated one: {reason}") from error
 
 
 def _library(column: str) -> Any:
@@ -82,7 +78,7 @@ def _library(column: str) -> Any:
 
 def _open(av: Any, source: Path | bytes, limits: Limits) -> _Container:
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file", "max_pixels": str(limits.max_pixels)}
-    file = f"file:{source.absolute()}" if isinstance(source, Path) else io.BytesIO(source)
+    file = f"file:{source.absolute()}" if isinstance(source, Path) else MemoryFile(source)
     return av.open(file, mode="r", options=options, metadata_errors="replace")
 
 

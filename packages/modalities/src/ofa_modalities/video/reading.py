@@ -19,6 +19,7 @@ from PIL import Image
 from ofa_modalities.image.reading import is_picture, read_image
 from ofa_modalities.media import media_source, read_object
 from ofa_modalities.processor import SampleError
+from ofa_modalities.reading import Reading, shown
 from ofa_modalities.suffixes import PICTURES
 from ofa_modalities.video.animated import read_animated
 from ofa_modalities.video.clip import Clip, Frames, Limits, MirroredVideo, Shrink, Size
@@ -26,6 +27,7 @@ from ofa_modalities.video.container import is_container, read_container
 from ofa_modalities.video.sampling import Times, nearest
 
 _MAX_FRAMES = 1_000_000
+MIN_FPS, MAX_FPS = 1e-4, 1e5
 _MAX_FILE_BYTES = 1 << 46
 """Of a file, which is never read whole; what reading costs is limited by :class:`Limits`."""
 
@@ -58,45 +60,51 @@ def read_video(
             value.video, column, times=times, shrink=shrink, limits=limits, frame_rate=frame_rate, root=root, hosts=hosts
         )
         return replace(clip, frames=np.ascontiguousarray(clip.frames[:, :, ::-1]))
-    if value is None:
-        raise SampleError(column, "the video is missing")
-    value = read_object(value, column, "video", limits.max_bytes)
-    frames, rate = _frames_and_rate(value)
-    if frames is not None:
-        value, frame_rate = frames, rate or frame_rate
-    source = None if frames is not None else _source(value, column, limits, root, hosts)
-    if isinstance(source, Path) and source.is_dir():
-        return _read_folder(source, column, times, shrink, limits, frame_rate, root)
-    if source is not None:
-        read = read_animated if is_picture(_head(source, column)) else read_container
-        return read(source, column, times=times, shrink=shrink, limits=limits)
+    with Reading(column, "video"):
+        if value is None:
+            raise SampleError(column, "the video is missing")
+        value = read_object(value, column, "video", limits.max_bytes)
+        frames, rate = _frames_and_rate(value, column)
+        if frames is None:
+            source = _source(value, column, limits, root, hosts)
+            if isinstance(source, Path) and source.is_dir():
+                return _read_folder(source, column, times, shrink, limits, frame_rate, root)
+            if source is not None:
+                read = read_animated if is_picture(_head(source, column)) else read_container
+                return read(source, column, times=times, shrink=shrink, limits=limits)
+        else:
+            value, frame_rate = frames, rate or frame_rate
+        count, picture = _pictures(value, column, limits, root, hosts)
+        return _read_pictures(count, picture, column, times, shrink, limits, frame_rate)
+
+
+def _pictures(
+    value: object, column: str, limits: Limits, root: Path | None, hosts: frozenset[str]
+) -> tuple[int, Callable[[int], Image.Image]]:
+    """How many frames a list or an array has, and how to read one."""
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         pictures = value
         _check_bytes(sum(map(_held_bytes, pictures)) if isinstance(pictures, list | tuple) else 0, column, limits)
-        return _read_pictures(
-            len(pictures),
-            lambda number: read_image(pictures[number], column, root=root, max_pixels=limits.max_pixels, hosts=hosts)[0],
-            column,
-            times,
-            shrink,
-            limits,
-            frame_rate,
-        )
+        return len(pictures), lambda number: read_image(
+            pictures[number], column, root=root, max_pixels=limits.max_pixels, hosts=hosts
+        )[0]
     array = _as_frames(value, column, limits)
-    return _read_pictures(
-        len(array), lambda number: read_image(array[number], column)[0], column, times, shrink, limits, frame_rate
-    )
+    return len(array), lambda number: read_image(array[number], column)[0]
 
 
-def _frames_and_rate(value: object) -> tuple[Any, float | None]:
-    """Frames and rate of a value that has both, or None."""
+def _frames_and_rate(value: object, column: str) -> tuple[Any, float | None]:
+    """Frames and rate of a value that has both, or None. Raises SampleError for a rate that no clip has."""
     if isinstance(value, Mapping) and "frames" in value and value.keys() <= {"frames", "fps"}:
         frames, rate = value["frames"], value.get("fps")
     else:
         frames, rate = getattr(value, "frames", None), getattr(value, "fps", None)
     if frames is None:
         return None, None
-    return frames, float(rate) if isinstance(rate, int | float) and rate > 0 else None
+    if rate is None:
+        return frames, None
+    if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not MIN_FPS <= rate <= MAX_FPS:
+        raise SampleError(column, f"`fps` is a number of frames a second from {MIN_FPS:g} to {MAX_FPS:g}, not {shown(rate)}")
+    return frames, float(rate)
 
 
 def _source(value: object, column: str, limits: Limits, root: Path | None, hosts: frozenset[str]) -> Path | bytes | None:
