@@ -33,7 +33,7 @@ MOST_NESTED = 16
 class Plan(BaseModel):
     """Base of every plan."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     def __repr__(self) -> str:
         """What differs from the defaults, in two lines at most; ``model_dump_json(indent=1)`` says everything."""
