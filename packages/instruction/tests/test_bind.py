@@ -159,3 +159,22 @@ def test_the_text_of_a_list_is_its_items(text: str) -> None:
 def test_any_other_text_is_no_list(text: str) -> None:
     with pytest.raises(BindError, match="must be a list, not str; in a text file write"):
         items_of("words", text)
+
+
+@pytest.mark.parametrize("text", ["a;b", " a ; b ", "a;b;", '["a", "b"]', "['a', 'b']"])
+def test_labels_stand_in_one_text_with_semicolons_or_as_a_list(text: str, bound: Binder) -> None:
+    assert list(items_of("tags", text, splits=True)) == ["a", "b"]
+    for instruction in ("-> ([CATEGORY:tags])*", "-> ([TEXT:tags,closed_set])*"):
+        assert values(bound(instruction, {"tags": text}).target) == [[["a"], ["b"]]]
+
+
+def test_one_label_is_one_item_and_none_is_an_empty_list(bound: Binder) -> None:
+    assert values(bound("-> ([CATEGORY:tags])*", {"tags": "a b"}).target) == [[["a b"]]]
+    assert values(bound("-> ([CATEGORY:tags])*", {"tags": "[]"}).target) == [[]]
+    row = {"img": "a.png", "boxes": "1,2,3,4; 5,6,7,8"}
+    assert values(bound("[IMAGE:img] -> ([BOX:boxes])*", row).target) == [[["1,2,3,4"], ["5,6,7,8"]]]
+
+
+def test_prose_is_not_torn_at_its_semicolons(bound: Binder) -> None:
+    with pytest.raises(BindError, match="must be a list, not str"):
+        bound("-> ([TEXT:parts])*", {"parts": "one; two"})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from ofa_trainer.sources.views import row_number
 from ofa_trainer.workers import BadRow, RowReader
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL.Image import Image
     from rich.console import Console
 
@@ -119,10 +121,10 @@ def _row(prepared: Prepared, task: str, example: Example, row: int) -> SeenRow:
 
 
 def _segment(prepared: Prepared, side: str, segment: EncodedSegment) -> SeenSegment:
-    spell = prepared.vocabulary.spell
+    spell = partial(_spelled, prepared, segment)
     slot = prepared.encoder.slots[segment.slot].slot if segment.slot >= 0 else None
     ids = segment.units.dtype.kind == "i"
-    tokens = tuple(spell(segment.units.tolist())) if ids else ()
+    tokens = spell(segment.units) if ids else ()
     return SeenSegment(
         side=side,
         kind=slot.modality if slot is not None else "words",
@@ -154,9 +156,22 @@ def _picture(prepared: Prepared, segment: EncodedSegment) -> Image | None:
     return value if isinstance(value, library.Image) else None
 
 
-def _labels(segment: EncodedSegment, spell: Callable[[Iterable[int]], list[str]]) -> tuple[str, ...]:
+def _spelled(prepared: Prepared, segment: EncodedSegment, ids: NDArray[Any]) -> tuple[str, ...]:
+    """Each id as a person reads it: characters, names of control tokens, and of a category its label."""
+    words = prepared.vocabulary.spell(ids.tolist())
+    if segment.slot >= 0 and prepared.encoder.slots[segment.slot].slot.modality == "CATEGORY":
+        blocks = prepared.vocabulary.block_of(ids)
+        decode = prepared.encoder.processor(segment.slot).decode
+        words = [
+            f"<{decode(ids[place : place + 1], DecodeContext())}>" if block not in ("control", "text") else word
+            for place, (block, word) in enumerate(zip(blocks, words, strict=True))
+        ]
+    return tuple(words)
+
+
+def _labels(segment: EncodedSegment, spell: Callable[[NDArray[Any]], tuple[str, ...]]) -> tuple[str, ...]:
     if segment.labels is not None and segment.weights is not None:
-        pairs = zip(spell(segment.labels.tolist()), segment.weights, strict=True)
+        pairs = zip(spell(segment.labels), segment.weights, strict=True)
         return tuple(label if weight > 0 else NO_LABEL for label, weight in pairs)
     if segment.frames is not None:
         return tuple(f"frame {number}" for number in range(len(segment.frames)))

@@ -111,7 +111,8 @@ class _Binder:
             if slot.column in columns:
                 continue
             if slot.column in scope:
-                columns[slot.column] = items_of(slot.column, scope[slot.column])
+                splits = slot in repeat.body and is_told_apart(slot)
+                columns[slot.column] = items_of(slot.column, scope[slot.column], splits=splits)
             elif self.needs_value(slot):
                 raise self.missing(slot)
         lengths = {column: len(items) for column, items in columns.items()}
@@ -146,14 +147,25 @@ class _Binder:
         return BindError(f"column {quote(column)} is missing{unnamed}: {has}{meant}", column)
 
 
-def items_of(column: str, value: object) -> Sequence[object]:
+def is_told_apart(slot: SlotPlan) -> bool:
+    """Whether the items of a repeat of this slot can stand in one text, between semicolons: labels and boxes, not prose."""
+    return slot.closed_set is not None or slot.modality in ("BOX", "CATEGORY")
+
+
+def items_of(column: str, value: object, *, splits: bool = False) -> Sequence[object]:
     """The value of a column in a repeat as its items: a list, a tuple, or something that can be indexed like one (an array).
 
-    The text of a list, as a cell of a CSV holds it, is read as JSON or as Python writes one.
+    The text of a list, as a cell of a CSV holds it, is read as JSON or as Python writes one. splits: another text is its items
+    with semicolons between them, see :func:`is_told_apart`.
     Raises :class:`BindError` for anything else.
+
+    >>> items_of("tags", '["a", "b"]'), items_of("tags", "a; b", splits=True)
+    (['a', 'b'], ['a', 'b'])
     """
     if isinstance(value, str):
         value = _list_of_text(value)
+    if isinstance(value, str) and splits and value.strip():
+        return [part for item in value.split(";") if (part := item.strip())]
     if not isinstance(value, str | bytes | bytearray | Mapping) and hasattr(value, "__getitem__"):
         items = cast("Sequence[object]", value)
         try:
@@ -163,7 +175,7 @@ def items_of(column: str, value: object) -> Sequence[object]:
         else:
             return items
     kind = type(value).__name__
-    hint = '; in a text file write ["a", "b"]' if isinstance(value, str) else ""
+    hint = '; in a text file write ["a", "b"], and [] for none' if isinstance(value, str) else ""
     raise BindError(f"column {quote(column)} stands in a repeat and must be a list, not {kind}{hint}", column)
 
 

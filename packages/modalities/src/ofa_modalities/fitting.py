@@ -135,17 +135,20 @@ def _pooled(values: ColumnValues, columns: Mapping[tuple[str, str], int]) -> Ite
             yield from ((own_copy(item), root) for item in items_below(value, depth))
 
 
-def items_below(value: object, depth: int) -> Iterator[object]:
-    """What stands inside so many repeats of a column's value; nothing where it is missing or no list."""
+def items_below(value: object, depth: int, *, splits: bool = False) -> Iterator[object]:
+    """What stands inside so many repeats of a column's value; nothing where it is missing or no list.
+
+    splits: as :func:`ofa_instruction.binding.items_of` has it.
+    """
     if depth == 0:
         yield value
         return
     try:
-        items = items_of("", value)
+        items = items_of("", value, splits=splits and depth == 1)
     except BindError:
         return
     for place in range(len(items)):
-        yield from items_below(items[place], depth - 1)
+        yield from items_below(items[place], depth - 1, splits=splits)
 
 
 def column_depths(task: TaskPlan) -> dict[str, int]:

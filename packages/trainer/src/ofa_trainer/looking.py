@@ -81,13 +81,13 @@ def _boxes(row: Row, columns: PictureColumns, depth: int, root: Path | None, add
 
 
 def leaves(value: object, depth: int) -> list[object]:
-    """What stands inside of so many repeats, or the value itself; nothing of what is no list there, or is missing."""
+    """The boxes inside of so many repeats, or the value itself; nothing of what is no list there, or is missing."""
     if value is None:
         return []
     if depth == 0:
         return [value]
     try:
-        items = items_of("", value)
+        items = items_of("", value, splits=depth == 1)
     except BindError:
         return []
     return [leaf for place in range(len(items)) for leaf in leaves(items[place], depth - 1)]

@@ -275,7 +275,7 @@ def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int, seed: int) -> dict[s
             continue
         values = _column(task, column, fit_rows, seed)
         depth = column_depths(plan)[column]
-        found[name] = collect_candidates(item for value in values for item in items_below(value, depth))
+        found[name] = collect_candidates(item for value in values for item in items_below(value, depth, splits=True))
         if not found[name]:
             raise DataError(f"task `{task.name}`: the column `{column}` holds no text to make the closed set `{name}` of")
     learnt = [slot for slot in slots_of(plan) if slot.criteria]

@@ -67,7 +67,9 @@ class RowChanges:
         if reach.swap is not None:
             for text in reach.texts:
                 if text.column in row:
-                    changed[text.column] = _each(row[text.column], text.depth, partial(_swapped, text=text, swap=reach.swap))
+                    changed[text.column] = _each(
+                        row[text.column], text.depth, partial(_swapped, text=text, swap=reach.swap), splits=text.splits
+                    )
         return changed
 
     def _picture(
@@ -82,7 +84,7 @@ class RowChanges:
             return  # Encoding says what is wrong with it.
         whole = {columns.image: images}
         for name in columns.boxes:
-            items = _items(row.get(name))
+            items = _items(row.get(name), splits=depth == 1 and not columns.boxes[name].depth)
             if items is not None and len(items) == len(images):  # Encoding says what is wrong with others.
                 whole[name] = items
         for place, image in enumerate(images):
@@ -104,7 +106,7 @@ class RowChanges:
             return boxes[-1]
 
         found = {
-            column: _each(row[column], one.depth, partial(read, column=column))
+            column: _each(row[column], one.depth, partial(read, column=column), splits=True)
             for column, one in columns.boxes.items()
             if row.get(column) is not None
         }
@@ -170,22 +172,25 @@ def _swapped(value: object, text: TextColumn, swap: WordSwap) -> object:
     return swap(value) if isinstance(value, str) else value
 
 
-def _each(value: object, depth: int, change: Callable[[Any], object]) -> object:
-    """A column's value with ``change`` made to what stands inside its repeats, which become lists; what is missing stays so."""
+def _each(value: object, depth: int, change: Callable[[Any], object], *, splits: bool = False) -> object:
+    """A column's value with ``change`` made to what stands inside its repeats, which become lists; what is missing stays so.
+
+    splits: as :func:`ofa_instruction.binding.items_of` has it.
+    """
     if value is None:
         return None
     if depth == 0:
         return change(value)
-    items = _items(value)
+    items = _items(value, splits=splits and depth == 1)
     if items is None:
         return value  # Encoding says what is wrong with it.
-    return [_each(item, depth - 1, change) for item in items]
+    return [_each(item, depth - 1, change, splits=splits) for item in items]
 
 
-def _items(value: object) -> list[Any] | None:
+def _items(value: object, *, splits: bool = False) -> list[Any] | None:
     """The items of a repeat; None for what binding would not take for one."""
     try:
-        items = items_of("", value)
+        items = items_of("", value, splits=splits)
     except BindError:
         return None
     return [items[place] for place in range(len(items))]

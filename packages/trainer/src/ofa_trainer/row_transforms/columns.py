@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, assert_never
 
+from ofa_instruction.binding import is_told_apart
 from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan
 from ofa_modalities.box.forms import BoxForm
 
@@ -57,11 +58,12 @@ class MovingColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextColumn:
-    """A column of texts. indexed: an int there is the number of a label, which has no words."""
+    """A column of texts. indexed: an int there is the number of a label, which has no words. splits: a text is several labels."""
 
     column: str
     depth: int
     indexed: bool
+    splits: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +165,7 @@ def _texts(plan: Mirror, task: TaskPlan, swap: WordSwap) -> tuple[TextColumn, ..
         columns[slot.column] = slot.modality
         if slot.modality in _WORDS:
             indexed = slot.modality == "CATEGORY" or (slot.column in texts and texts[slot.column].indexed)
-            texts[slot.column] = TextColumn(column=slot.column, depth=depth, indexed=indexed)
+            texts[slot.column] = TextColumn(column=slot.column, depth=depth, indexed=indexed, splits=is_told_apart(slot))
     if plan.sides is not None:
         return ()
     others = [name for name, modality in columns.items() if modality not in _WORDLESS and modality not in _WORDS]

@@ -1,7 +1,7 @@
 """What row transforms there are. No numpy here.
 
 >>> Crop(min_side=0.8)
-Crop(kind='crop', image=None, min_side=0.8, keep='centre', min_share=0.5, probability=1.0)
+Crop(min_side=0.8)
 >>> Mirror(swap={"left": "right"}).probability
 0.5
 """
