@@ -150,3 +150,28 @@ def test_explain_tells_what_is_cut(tmp_path, ofa):
     assert row["cut"][0].startswith("[TEXT:a] is cut: 8 of ")
     assert row["segments"][-1]["labels"][-1] is None
     assert "`task/a`: 4 of 4 rows looked at are longer than the limit" in done.err
+
+
+def test_options_without_an_effect_are_told_with_their_line(ofa, run_yaml):
+    text = run_yaml.read_text(encoding="utf-8").replace(
+        "trainer: {steps: 4}",
+        "trainer: {steps: 4, temperature: 2.0, schedule: constant, decay_share: 0.2}\ngeneration: {num_beams: 8}",
+    )
+    run_yaml.write_text(text, encoding="utf-8")
+    answer = ofa("check", str(run_yaml), "--json")
+    found = json.loads(answer.out)
+    assert found["ok"]
+    assert [warning.partition(": ")[2].partition(" has no effect")[0] for warning in found["warnings"]] == [
+        "`trainer.temperature: 2.0`",
+        "`trainer.decay_share: 0.2`",
+        "`generation.num_beams: 8`",
+    ]
+    assert "run.yaml:7: " in found["warnings"][0]
+    assert "run.yaml:8: " in found["warnings"][2]
+
+
+def test_a_closed_set_of_a_column_that_has_none_is_a_mistake(ofa, run_yaml):
+    text = run_yaml.read_text(encoding="utf-8").replace("    metrics: [accuracy]", "    closed_sets: {text: [a, b]}")
+    run_yaml.write_text(text, encoding="utf-8")
+    (mistake,) = json.loads(ofa("check", str(run_yaml), "--json").out)["mistakes"]
+    assert mistake["message"] == "`text` is a column without a closed set; write `closed_set` into its slot"

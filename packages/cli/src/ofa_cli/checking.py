@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,8 +124,30 @@ def check_run_file(path: Path, settings: Sequence[str] = ()) -> CheckReport:
     tasks = report.text.data.get("tasks")
     for name, values in (tasks if isinstance(tasks, dict) else {}).items():
         _check_task(report, str(name), values, profile, path.parent)
+    _tell_unused(report)
     report.mistakes.sort(key=lambda mistake: mistake.line or 0)
     return report
+
+
+def _tell_unused(report: CheckReport) -> None:
+    """Options that have no effect; nothing where their section is not sound."""
+    from ofa_models.plans import GenerationOptions
+    from ofa_trainer.plans import TrainerOptions
+    from ofa_trainer.unused import unused_generation_options, unused_trainer_options
+
+    data, tasks = report.text.data, report.text.data.get("tasks")
+    listed = [task for task in (tasks if isinstance(tasks, dict) else {}).values() if isinstance(task, Mapping)]
+    messages: list[str] = []
+    with contextlib.suppress(ValidationError):
+        options = TrainerOptions.model_validate(data.get("trainer") or {})
+        weighted = any(task.get("weight") is not None for task in listed)
+        validates = any(task.get("valid") is not False for task in listed)
+        messages += unused_trainer_options(options, weighted=weighted, validates=validates)
+    with contextlib.suppress(ValidationError):
+        messages += unused_generation_options(GenerationOptions.model_validate(data.get("generation") or {}))
+    for message in messages:
+        key = message.split("`")[1].partition(":")[0]
+        report.warnings.append(f"{report.place(report.text.line(tuple(key.split('.'))))}: {message}")
 
 
 def _check_model(report: CheckReport) -> BackendSpec | None:
@@ -318,12 +341,20 @@ def _columns(plan: TaskPlan) -> list[str]:
 
 
 def _check_names(report: CheckReport, path: tuple[str, ...], plan: TaskPlan, task: TaskFilePlan) -> None:
-    """What is given by column or by closed set belongs to one of the instruction."""
+    """What is given by column or by closed set belongs to one of the instruction, or to one that a metric reads."""
+    from ofa_instruction import default_catalog
+    from ofa_trainer.metrics.choosing import columns_read
+
     slots = [slot for instruction in plan.instructions for slot in instruction.slots]
     columns = {slot.column for slot in slots}
-    sets = {slot.closed_set for slot in slots if slot.closed_set is not None} | columns
+    with contextlib.suppress(ValueError):  # metrics that are none are reported already
+        columns = columns_read(plan, task.metrics or (), default_catalog())
+    sets = {name for slot in slots if slot.closed_set is not None for name in (slot.closed_set, slot.column)}
     for key, given, known in (("columns", task.columns, columns), ("closed_sets", task.closed_sets, sets)):
         for name in given:
-            if name not in known:
-                message = f"the instruction has no `{name}`{nearest(name, known)}\nknown: {' '.join(sorted(known))}"
-                report.add((*path, key, name), message)
+            if key == "closed_sets" and name in columns - sets:
+                report.add((*path, key, name), f"`{name}` is a column without a closed set; write `closed_set` into its slot")
+            elif name not in known:
+                what = "closed set" if key == "closed_sets" else "column"
+                message = f"the instruction has no {what} `{name}`{nearest(name, columns | sets)}"
+                report.add((*path, key, name), f"{message}\nknown: {' '.join(sorted(known)) or 'none'}")

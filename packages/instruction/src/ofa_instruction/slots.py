@@ -206,6 +206,8 @@ class SlotCompiler:
     ) -> str | None:
         if attribute is None:
             return slot.name if modality.always_closed else None
+        if modality.never_closed:
+            self.report.fail(ErrorCode.MISFIT, f"{modality.name} takes no closed set", attribute.key_span)
         if generator not in ("tokens", None):
             message = f"a closed set needs a token generator, not {quote(generator)}"
             self.report.fail(ErrorCode.MISFIT, message, attribute.key_span)

@@ -87,6 +87,8 @@ class ModalitySpec(PluginSpec):
     """Without such a slot, an item stands alone; else that is an error."""
     always_closed: bool = False
     """Every slot has a closed set, named or its column's (CATEGORY)."""
+    never_closed: bool = False
+    """No slot has one: there are no candidates for such answers (BOX)."""
 
 
 class ProcessorSpec(PluginSpec):

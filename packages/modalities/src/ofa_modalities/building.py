@@ -142,6 +142,8 @@ class StepBuilder:
                 " or units (patch size, features); one run has one of each"
             )
         rule = processor.token_rule()
+        if candidates is not None and slot.generator is not None and (rule is None or rule.tree is None):
+            raise ValueError(f"column `{slot.column}`: {slot.modality} takes no closed set, so candidates would have no effect")
         if is_ids and rule is None:
             raise ValueError(f"column `{slot.column}`: the processor `{slot.processor.name}` gives ids but no token rule")
         step = SlotStep(

@@ -9,6 +9,7 @@ A closed set is the one given as ``candidates=``, else the checkpoint's set of t
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,11 +57,10 @@ class Resolver:
         self.checkpoint = checkpoint
         self.hosts = hosts
         self.catalog = catalog
-        self._trained = {
-            plan.text: (task, number)
-            for task in reversed(checkpoint.plan.tasks)
-            for number, plan in reversed(list(enumerate(task.instructions)))
-        }
+        self._trained: dict[str, list[tuple[TaskPlan, int]]] = {}
+        for task in checkpoint.plan.tasks:
+            for number, plan in enumerate(task.instructions):
+                self._trained.setdefault(plan.text, []).append((task, number))
         self._tasks = {task.name: task for task in checkpoint.plan.tasks}
 
     @cached_property
@@ -77,7 +77,7 @@ class Resolver:
 
     def resolve(self, instruction: str, candidates: Candidates | None) -> Resolved:
         """Raises InstructionError for a text that does not parse or compile, SessionError for one that does not fit."""
-        task, alternative = self._task_of(instruction)
+        task, alternative = self._task_of(instruction, candidates)
         if task.name in self._tasks and candidates is None:
             return self._resolved(self._encoder, task.name, alternative)
         task = task.model_copy(update={"instructions": (task.instructions[alternative],)})
@@ -104,16 +104,34 @@ class Resolver:
     def _resolved(encoder: TaskEncoder, task: str, alternative: int) -> Resolved:
         return Resolved(encoder=encoder, task=task, alternative=alternative, program=encoder.program(task, alternative))
 
-    def _task_of(self, instruction: str) -> tuple[TaskPlan, int]:
+    def _task_of(self, instruction: str, candidates: Candidates | None) -> tuple[TaskPlan, int]:
         if instruction.strip() in self._tasks:
             return self._tasks[instruction.strip()], 0
         if not any(mark in instruction for mark in ("->", "[", "]")):
             raise SessionError(self._no_task(instruction.strip()))
         parsed = parse(instruction, catalog=self.catalog)
         if str(parsed) in self._trained:
-            return self._trained[str(parsed)]
+            return self._only(self._trained[str(parsed)], candidates)
         profile = self.catalog.backend(self.checkpoint.plan.model.backend).spec
         return compile(parsed, self.catalog, profile, name=_NEW, with_criteria=False), 0
+
+    def _only(self, tasks: Sequence[tuple[TaskPlan, int]], candidates: Candidates | None) -> tuple[TaskPlan, int]:
+        """The first of the tasks of one text, where all of them mean the same. Raises SessionError that says how to choose."""
+        plans = {_meaning(task, number) for task, number in tasks}
+        sets = {str(self._sets_of(task, number)) for task, number in tasks}
+        if len(plans) > 1 or (len(sets) > 1 and candidates is None):
+            names = list(dict.fromkeys(task.name for task, _ in tasks))
+            differ = "options" if len(plans) > 1 else "closed sets"
+            choose = "" if len(plans) > 1 else ", or give `candidates=`"
+            raise SessionError(
+                f"this text is that of the tasks {_list(names)}, and their {differ} differ;"
+                f" ask by the name of one, `{names[0]}`, in place of the text{choose}"
+            )
+        return tasks[0]
+
+    def _sets_of(self, task: TaskPlan, alternative: int) -> list[tuple[str, ...]]:
+        known = self.checkpoint.closed_sets.get(task.name, {})
+        return [known.get(slot.closed_set, ()) for slot in task.instructions[alternative].slots if slot.closed_set is not None]
 
     def _no_task(self, name: str) -> str:
         near = difflib.get_close_matches(name, self._tasks, n=1)
@@ -225,6 +243,12 @@ class Resolver:
                     f" {have.adaptor.options}; the instruction asks for {need.unit_features} and {need.adaptor.options}:"
                     " use the attributes of the instructions it was trained with"
                 )
+
+
+def _meaning(task: TaskPlan, alternative: int) -> str:
+    """Everything about an instruction that its answers depend on, but for the candidates of its closed sets."""
+    slots = task.instructions[alternative].slots
+    return json.dumps([slot.model_dump(mode="json", exclude={"criteria"}) for slot in slots], sort_keys=True)
 
 
 def _by_column(task: TaskPlan, candidates: Candidates | None) -> dict[str, tuple[str, ...]]:

@@ -190,6 +190,8 @@ class GenerationOptions(Plan):
     def _answers_have_room(self) -> Self:
         if self.strategy != "greedy" and self.num_return > MOST_LANES:
             raise ValueError(f"num_return is {self.num_return:,}: by `{self.strategy}` at most {MOST_LANES:,} are answered")
+        if self.min_length is not None and self.max_length is not None and self.min_length > self.max_length:
+            raise ValueError(f"min_length={self.min_length} is more than max_length={self.max_length}")
         return self
 
 
@@ -201,6 +203,18 @@ class DataReading(Plan):
 
     columns: dict[str, str] = Field(default_factory=dict)
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+
+
+def without_effect(options: GenerationOptions) -> dict[str, str]:
+    """Options that the strategy leaves unused whatever is answered, each with the reason."""
+    found: dict[str, str] = {}
+    if options.strategy != "beam" and options.num_beams > 1:
+        found["num_beams"] = "it is for strategy=`beam`"
+    if options.strategy != "beam":
+        found["length_penalty"] = "it is for strategy=`beam`"
+    if options.strategy != "sample":
+        found |= dict.fromkeys(("temperature", "top_k", "top_p"), "it is for strategy=`sample`")
+    return found
 
 
 class InferPlan(Plan):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 import torch
-from ofa_instruction import Catalog, default_catalog
+from ofa_instruction import Catalog, OFAWarning, default_catalog
 from ofa_instruction.plans import SlotPlan
 from ofa_modalities.processor import SampleError, Split
 from ofa_modalities.segment import Example
@@ -36,6 +37,7 @@ from ofa_models.generation.engine import generate, lane_capacity, num_copies
 from ofa_models.generation.planning import answered_slots, controls_of, forced_of, plan_steps
 from ofa_models.generation.steps import Hypothesis, RepeatStep, RowAnswer, Step, repeat_numbers
 from ofa_models.generation.steps import Path as Place
+from ofa_models.generation.unused import unused_options
 from ofa_models.plans import GenerationOptions
 from ofa_models.zoo import as_backend
 
@@ -126,6 +128,10 @@ class Session:
         candidates: of the only closed set, or by column. generation: how to answer; the checkpoint's defaults otherwise.
         Raises SessionError for columns that do not fit, SampleError for a value that cannot be used.
         """
+        _check_generation(generation)
+        twice = [column for column in columns if column in (row or {})]
+        if twice:
+            raise SessionError(f"column `{twice[0]}` is given twice, in the row and by its name")
         values = {**(row or {}), **columns}
         _check_columns(self.resolve(instruction, candidates), values)
         (output,) = self.batch(instruction, [values], candidates=candidates, generation=generation)
@@ -181,6 +187,7 @@ class Session:
         in the rows are relative to and must stay inside; None: they are the user's own.
         """
         resolved = self.resolve(instruction, candidates)
+        self._tell_unused(resolved, generation)
         encoded: list[Example | SampleError] = []
         for number, row in enumerate(rows):
             given = addresses[number] if addresses is not None else ""
@@ -208,6 +215,11 @@ class Session:
         answered = self.answer(resolved, examples, generation=generation, rows=[rows[number] for number in good], root=root)
         outputs = dict(zip(good, answered, strict=True))
         return [outputs[number] if number in outputs else _error(example) for number, example in enumerate(encoded)]
+
+    def _tell_unused(self, resolved: Resolved, generation: GenerationOptions | None) -> None:
+        if generation is not None:
+            for message in unused_options(generation, [resolved.program], self.checkpoint.plan.generation):
+                warnings.warn(f"{message} (of `{resolved.plan.text}`)", OFAWarning, stacklevel=4)
 
     def answer(
         self,
@@ -401,6 +413,15 @@ def _repeats_around(steps: Sequence[Step], slot: int) -> list[RepeatStep] | None
     return None
 
 
+def _check_generation(generation: object) -> None:
+    """Raises SessionError for what was meant as another argument."""
+    if generation is not None and not isinstance(generation, GenerationOptions):
+        raise SessionError(
+            f"`generation` is GenerationOptions(…), not {type(generation).__name__};"
+            ' a column of that name is given in a row: session(instruction, {"generation": …})'
+        )
+
+
 def _check_columns(resolved: Resolved, given: Mapping[str, object]) -> None:
     """Raises SessionError where a column is missing or is not one that the instruction reads."""
     slots = resolved.plan.slots
@@ -412,7 +433,10 @@ def _check_columns(resolved: Resolved, given: Mapping[str, object]) -> None:
             continue
         if column in answers:
             raise SessionError(f"column `{column}` is what the instruction answers, so it is not given; {asks}")
-        raise SessionError(f"the instruction has no column `{column}`{_near(column, reads)}; {asks}")
+        hint = _near(column, reads)
+        if column in GenerationOptions.model_fields:
+            hint = f"; it is an option of how to answer: generation=GenerationOptions({column}=…)"
+        raise SessionError(f"the instruction has no column `{column}`{hint}; {asks}")
     for column, slot in reads.items():
         if column not in given:
             hint = " (an unnamed slot is named by its number; give it a name)" if column.isdecimal() else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,12 @@ def make_checkpoint(catalog: Catalog, instructions: Mapping[str, str], closed_se
 @pytest.fixture(scope="session")
 def checkpoint(catalog: Catalog) -> Checkpoint:
     return make_checkpoint(catalog, INSTRUCTIONS, CLOSED_SETS)
+
+
+@pytest.fixture(scope="session")
+def make_session(catalog: Catalog) -> Callable[..., Session]:
+    """``make_session(instructions, closed_sets)``: both by task."""
+    return lambda instructions, sets: Session(make_checkpoint(catalog, instructions, sets), catalog=catalog)
 
 
 @pytest.fixture(scope="session")

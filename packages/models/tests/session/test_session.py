@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ofa_instruction import InstructionError
+from ofa_instruction import InstructionError, OFAWarning
 from ofa_modalities import SampleError
 from ofa_modalities.batch import SegmentColumn
 from ofa_modalities.processor import Item
@@ -361,3 +361,70 @@ def test_an_answer_whose_items_met_their_limit_has_not_finished(
     for answer in one:
         place = next(slot for slot in answer.slots if slot.column == "place")
         assert place.finished == (len(answer["place"]) == 0)
+
+
+def test_two_tasks_of_one_text_are_told_apart(make_session: Any) -> None:
+    text = "[TEXT:question] which? -> [TEXT:answer,closed_set]"
+
+    def of_one_text(**closed: tuple[str, ...]) -> Session:
+        made: Session = make_session(dict.fromkeys(closed, text), {name: {"answer": given} for name, given in closed.items()})
+        return made
+
+    session = of_one_text(colours=("red", "blue"), sizes=("big", "small"))
+    with pytest.raises(SessionError, match=r"tasks `colours`, `sizes`, and their closed sets differ; ask by the name of one"):
+        session(text, question="x")
+    assert session("colours", question="x").label in ("red", "blue")
+    assert session("sizes", question="x").label in ("big", "small")
+    assert session(text, question="x", candidates=["big", "small"]).label in ("big", "small")
+    same = of_one_text(one=("red", "blue"), two=("red", "blue"))
+    assert same(text, question="x").label in ("red", "blue")
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "told"),
+    [
+        ("caption", {"num_beams": 8}, "num_beams=8"),
+        ("caption", {"temperature": 0.5}, "temperature=0.5"),
+        ("caption", {"top_k": 5, "strategy": "beam"}, "top_k=5"),
+        ("caption", {"num_return": 5}, "num_return=5"),
+        ("caption", {"seed": 3}, "seed=3"),
+        ("caption", {"guidance": 2.0}, "guidance=2.0"),
+        ("classify", {"max_length": 9}, "max_length=9"),
+        ("vqa", {"min_length": 2}, "min_length=2"),
+        ("ground", {"length": 7}, "length=7"),
+    ],
+)
+def test_options_without_an_effect_are_told(
+    session: Session, pictures: list[Any], task: str, options: dict[str, Any], told: str
+) -> None:
+    row = rows_for(pictures)[task][0]
+    with pytest.warns(OFAWarning, match=f"`{told}` has no effect: "):
+        session(task, row, generation=GenerationOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        ("caption", {"strategy": "sample", "temperature": 0.5, "top_k": 5, "num_return": 2, "seed": 1, "max_length": 3}),
+        ("caption", {"strategy": "beam", "num_beams": 8, "length_penalty": 0.5, "min_length": 2}),
+        ("vqa", {"num_return": 3, "max_items": 9}),
+        ("tell", {"max_length": 3}),
+    ],
+)
+def test_options_with_an_effect_are_not(session: Session, pictures: list[Any], task: str, options: dict[str, Any]) -> None:
+    session(task, rows_for(pictures)[task][0], generation=GenerationOptions(**options))
+
+
+def test_arguments_that_were_meant_otherwise_are_errors(session: Session, pictures: list[Any]) -> None:
+    with pytest.raises(SessionError, match=r"generation=GenerationOptions\(num_beams=…\)"):
+        session("caption", img=pictures[0], num_beams=4)
+    with pytest.raises(SessionError, match=r"`generation` is GenerationOptions"):
+        session("caption", img=pictures[0], generation="beam")
+    with pytest.raises(SessionError, match="`img` is given twice"):
+        session("caption", {"img": pictures[0]}, img=pictures[1])
+    with pytest.raises(SessionError, match="candidates are given for `kind`"):
+        session("classify", img=pictures[0], candidates={"kind": ["cat"]})
+    with pytest.raises(ValueError, match="BOX takes no closed set"):
+        session("ground", rows_for(pictures)["ground"][0], candidates=["a", "b"])
+    with pytest.raises(ValueError, match="min_length=9 is more than max_length=3"):
+        GenerationOptions(min_length=9, max_length=3)

@@ -23,6 +23,7 @@ from ofa_modalities.processor import SampleError
 from ofa_modalities.segment import Example
 from ofa_modalities.text.equality import EqualTexts
 from ofa_models.generation.planning import answered_slots
+from ofa_models.generation.unused import unused_options
 from ofa_models.session import Session
 
 from ofa_trainer.constants import Constant, ConstantAnswers
@@ -181,6 +182,9 @@ def evaluate(
     """
     constants = ConstantAnswers() if constants is None else constants
     plan, catalog = plan or EvaluatePlan(), catalog or default_catalog()
+    programs = [session.resolve(task.name).program for task in tasks]
+    for message in unused_options(plan.generation, programs, session.checkpoint.plan.generation):
+        warnings.warn(f"{message} (in any task that is judged)", OFAWarning, stacklevel=2)
     found = {}
     for task in tasks:
         source = task.source(plan.split)

@@ -32,9 +32,10 @@ from ofa_models.assets import asset_digests
 from ofa_models.plans import ModelPlan, Precision
 
 from ofa_trainer.looking import look_at_boxes
-from ofa_trainer.metrics.choosing import check_metric
+from ofa_trainer.metrics.choosing import check_metric, columns_read
 from ofa_trainer.mixture import Mixture
 from ofa_trainer.plans import TrainerOptions
+from ofa_trainer.problems import nearest
 from ofa_trainer.row_transforms.columns import reach_of
 from ofa_trainer.source import Source
 from ofa_trainer.sources.choosing import spread_rows, spread_texts, unseen_columns
@@ -42,6 +43,7 @@ from ofa_trainer.sources.common import DataError, missing_column
 from ofa_trainer.sources.views import column_of
 from ofa_trainer.task import DataSplit, Task
 from ofa_trainer.train_plan import DataPlan, TaskRunPlan, TrainPlan
+from ofa_trainer.unused import unused_trainer_options
 
 logger = logging.getLogger(__name__)
 
@@ -97,11 +99,13 @@ def prepare(
         for transform in task.transforms:
             reach_of(transform, plan)
     for task, plan in zip(tasks, plans, strict=True):
+        _check_mapping(task, plan, catalog)
         check_columns(task, plan)
         check_columns(task, plan, "valid")
         _tell_boxes(task, plan)
         for shared in task.shared_rows():
             logger.warning("task `%s`: %s; give held-out rows as `valid`", task.name, shared)
+    _tell_unused(tasks, options)
     sets = {
         task.name: dict((closed_sets or {}).get(task.name) or _closed_sets(task, plan, options.fit_rows, options.seed))
         for task, plan in zip(tasks, plans, strict=True)
@@ -150,6 +154,13 @@ def prepare(
         train_plan=_train_plan(tasks, plans, complete, vocabulary, fitted, mixture, options),
         catalog=catalog,
     )
+
+
+def _tell_unused(tasks: Sequence[Task], options: TrainerOptions) -> None:
+    weighted = any(task.weight is not None for task in tasks)
+    validates = any(task.source("valid") is not None for task in tasks)
+    for message in unused_trainer_options(options, weighted=weighted, validates=validates):
+        logger.warning("%s", message)
 
 
 def _check_model(given: ModelPlan, complete: ModelPlan) -> None:
@@ -265,13 +276,25 @@ def _tell_boxes(task: Task, plan: TaskPlan) -> None:
                 return  # The other split would say the same again.
 
 
+def _check_mapping(task: Task, plan: TaskPlan, catalog: Catalog) -> None:
+    """``columns`` maps what somebody reads. Raises ValueError, naming the nearest. A ``transform`` may read anything."""
+    read = columns_read(plan, task.metrics or (), catalog)
+    for column, stored in task.columns.items():
+        if column not in read and task.transform is None:
+            raise ValueError(
+                f"task `{task.name}`: `columns` maps `{column}` to `{stored}`, and nothing reads `{column}`;"
+                f" {nearest(column, sorted(read))}"
+            )
+
+
 def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int, seed: int) -> dict[str, tuple[str, ...]]:
     """Candidates by set name: the task's own, else the distinct values of the slot's column in training."""
     found: dict[str, tuple[str, ...]] = {}
     wanted = {slot.closed_set: slot.column for slot in slots_of(plan) if slot.closed_set is not None}
     for name, column in wanted.items():
-        if name in task.closed_sets:
-            found[name] = check_candidates(task.closed_sets[name], name)
+        given = task.closed_sets.get(name) or task.closed_sets.get(column)
+        if given is not None:
+            found[name] = check_candidates(given, name)
             continue
         values = _column(task, column, fit_rows, seed)
         depth = column_depths(plan)[column]
@@ -285,7 +308,7 @@ def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int, seed: int) -> dict[s
             f"task `{task.name}`: nothing to learn, the closed set of `{learnt[0].column}` holds `{only}` alone; "
             "it needs rows with another answer, or `closed_sets` with more candidates"
         )
-    unused = sorted(set(task.closed_sets) - set(wanted))
+    unused = sorted(set(task.closed_sets) - {*wanted, *wanted.values()})
     if unused:
         raise ValueError(
             f"task `{task.name}`: no slot uses the closed set `{unused[0]}`; "

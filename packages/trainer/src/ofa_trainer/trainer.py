@@ -21,6 +21,7 @@ from ofa_modalities.packing import fill_batches
 from ofa_modalities.segment import Example
 from ofa_models.checkpoint import WEIGHTS, load_weights, save_checkpoint
 from ofa_models.devices import resolve_device
+from ofa_models.generation.unused import unused_options
 from ofa_models.plans import GenerationOptions, InferPlan, ModelPlan
 from ofa_models.zoo import GeneralistModel, build_model
 from pydantic import ValidationError
@@ -169,6 +170,12 @@ class Trainer:
             max_items=self.generation.max_items,
         )
 
+    def _tell_unused(self, prepared: Prepared) -> None:
+        encoder = prepared.encoder
+        programs = [encoder.program(plan.name, number) for plan in prepared.plans for number in range(len(plan.instructions))]
+        for message in unused_options(self.generation, programs):
+            logger.warning("generation: %s in any task of the run", message)
+
     def _fitting(self, asset: str, done: int, total: int) -> None:
         Reporters(self.reporters).report(Fitting(asset=asset, done=done, total=total))
 
@@ -202,6 +209,7 @@ class Trainer:
         options = self.options if saved is None else options_to_resume(self.options, saved)
         device = resolve_device(options.device)
         prepared = self._prepare(model, tasks, options, saved)
+        self._tell_unused(prepared)
         with reproducible(options.seed, device, deterministic=options.deterministic):
             built = build_model(prepared.model_plan, self.catalog, seed=options.seed) if saved is None else saved.checkpoint.model
             run = self._run(prepared, built.to(device), device, options, output, saved)

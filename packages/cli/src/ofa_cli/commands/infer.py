@@ -86,6 +86,8 @@ def infer(
         raise UserError("--top shows the likeliest answers, --sample draws one: leave one of them out")
     if instruction.startswith("--"):
         raise UserError(f"`{instruction}` stands where the instruction belongs: ofa infer CHECKPOINT INSTRUCTION --NAME VALUE …")
+    if num_return is not None and not as_json and save is None and (top or 0) < num_return:
+        print_warning(f"--return {num_return}: one answer a row is printed; --json prints all of them, and --save keeps them")
     if data is not None and save is not None:
         is_predictions(save)
     given = DataFile(data=data, columns=data_columns, delimiter=delimiter, root=root)

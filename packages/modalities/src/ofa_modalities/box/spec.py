@@ -32,6 +32,7 @@ BOX = ModalitySpec(
     criteria=("soft_bins", "patch_cover"),
     generator="tokens",
     refers_to=("IMAGE",),
+    never_closed=True,
 )
 
 BOX_PROCESSOR = ProcessorSpec(

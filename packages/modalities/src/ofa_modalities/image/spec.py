@@ -91,6 +91,7 @@ IMAGE = ModalitySpec(
     target_adaptor="text",
     criteria=("cross_entropy",),
     generator="tokens",
+    never_closed=True,
 )
 
 IMAGE_PROCESSOR = ProcessorSpec(

@@ -36,6 +36,7 @@ PHONE = ModalitySpec(
     adaptor="text",
     criteria=("cross_entropy",),
     generator="tokens",
+    never_closed=True,
 )
 
 PHONE_PROCESSOR = ProcessorSpec(

@@ -73,6 +73,7 @@ STRUCT = ModalitySpec(
     adaptor="text",
     criteria=("cross_entropy",),
     generator="tokens",
+    never_closed=True,
 )
 
 TABLE_PROCESSOR = ProcessorSpec(

@@ -77,6 +77,7 @@ VIDEO = ModalitySpec(
     target_adaptor="text",
     criteria=("cross_entropy",),
     generator="tokens",
+    never_closed=True,
 )
 
 VIDEO_PROCESSOR = ProcessorSpec(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ofa_instruction import Catalog, RepeatPlan, SlotPlan, TaskPlan
@@ -85,3 +85,13 @@ def figure_names(plan: TaskPlan, named: Sequence[NamedOptions] | None, catalog: 
         for slot, repeated in answers_of(plan)
         for name, _ in metrics_of(slot, named, catalog, repeated=repeated)
     )
+
+
+def columns_read(plan: TaskPlan, metrics: Iterable[NamedOptions], catalog: Catalog) -> set[str]:
+    """The columns that a task's instructions read or answer, and those that its metrics read beside them."""
+    read = {slot.column for instruction in plan.instructions for slot in instruction.slots}
+    for item in metrics:
+        name, options = split_named(item)
+        metric = catalog.metric(name)
+        read.update(metric.spec.reads(catalog.options_of(metric, "ofa.metrics", options)))
+    return read
