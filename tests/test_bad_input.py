@@ -160,7 +160,11 @@ def test_rows_of_the_wrong_shape_are_named(here, data, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("column.csv", b"image,label\n0.png,red\n1.png,blue\n", "reads the column `img`.*the columns: image label; did you mean `image`.*--column"),
+        (
+            "column.csv",
+            b"image,label\n0.png,red\n1.png,blue\n",
+            "reads the column `img`.*the columns: image label; did you mean `image`.*--column",
+        ),
         ("empty.csv", b"", "the file is empty"),
         ("header.csv", b"img,label\n", "holds no rows"),
         ("twice.csv", b"img,img,label\na,b,c\n", "names the column `img` twice"),

@@ -13,10 +13,11 @@ from ofa_instruction import (
     BoundSlot,
     BoundText,
     Catalog,
+    OFAWarning,
     bind,
     compile,
 )
-from ofa_instruction.binding import items_of
+from ofa_instruction.binding import is_empty, items_of
 
 Binder = Callable[..., BoundInstruction]
 
@@ -126,20 +127,20 @@ def test_prompts_in_a_repeat_of_answers_count_its_items(bound: Binder) -> None:
     ("row", "column", "message"),
     [
         ({"b": [], "t": []}, "i", "column `i` is missing: the row has b t"),
-        ({"i": None, "b": [], "t": []}, "i", "column `i` is None"),
+        ({"i": None, "b": [], "t": []}, "i", "column `i` is empty, and its slot is `required`"),
         ({"i": 0, "b": [1]}, "t", "column `t` is missing"),
-        ({"i": 0, "b": [1], "t": None}, "t", "column `t` is None"),
+        ({"i": 0, "b": [1], "t": None}, "t", "column `t` is empty: there is no answer to learn"),
         ({"i": 0, "b": [1, 2], "t": ["x"]}, "t", "must be equally long: `b` has 2 items, `t` 1"),
         ({"i": 0, "b": 1, "t": ["x"]}, "b", "must be a list, not int"),
         ({"i": 0, "b": [1], "t": "x"}, "t", "must be a list, not str"),
         ({"i": 0, "b": [1], "t": {"x": 1}}, "t", "must be a list, not dict"),
-        ({"i": 0, "b": [1, None], "t": ["x", "y"]}, "b", "column `b`: item 1 is None"),
+        ({"i": 0, "b": [1, None], "t": ["x", "y"]}, "b", "column `b`: item 1 is empty"),
         ({}, "i", "the row has no columns"),
     ],
 )
 def test_rows_that_do_not_fit(row: dict[str, object], column: str, message: str, bound: Binder) -> None:
     with pytest.raises(BindError, match=message) as caught:
-        bound("[IMAGE:i] -> ([BOX:b] [TEXT:t])*", row)
+        bound("[IMAGE:i,required] -> ([BOX:b] [TEXT:t])*", row)
     assert caught.value.column == column
 
 
@@ -178,3 +179,55 @@ def test_one_label_is_one_item_and_none_is_an_empty_list(bound: Binder) -> None:
 def test_prose_is_not_torn_at_its_semicolons(bound: Binder) -> None:
     with pytest.raises(BindError, match="must be a list, not str"):
         bound("-> ([TEXT:parts])*", {"parts": "one; two"})
+
+
+EMPTY = [None, "", " \t\n", float("nan"), {"bytes": None, "path": None}]
+
+
+@pytest.mark.parametrize("value", EMPTY)
+def test_an_empty_input_is_bound_to_nothing(value: object, bound: Binder) -> None:
+    for text in ("[TEXT:a] [IMAGE:i] -> [TEXT:b]", "[IMAGE:i] [BOX:a] -> [TEXT:b]"):
+        for with_targets in (True, False):
+            result = bound(text, {"a": value, "i": 0, "b": "x"}, with_targets=with_targets)
+            assert sorted(map(repr, values(result.source))) == ["0", "None"]
+    with pytest.raises(BindError, match="column `a` is empty, and its slot is `required`"):
+        bound("[TEXT:a,required] -> [TEXT:b]", {"a": value, "b": "x"})
+
+
+@pytest.mark.parametrize("value", EMPTY)
+def test_an_empty_answer_is_no_answer(value: object, bound: Binder) -> None:
+    for text in ("[TEXT:a] -> [TEXT:b]", "[TEXT:a] -> ([TEXT:b])*"):
+        with pytest.raises(BindError, match="there is no answer to learn") as caught:
+            bound(text, {"a": "x", "b": value})
+        assert caught.value.no_answer
+    assert values(bound("[TEXT:a] -> [TEXT:b]", {"a": "x", "b": value}, with_targets=False).target) == [None]
+    with pytest.raises(BindError, match="what the answer begins with must be there") as caught:
+        bound("[TEXT:a] -> [TEXT:p,no_loss] [TEXT:b]", {"a": "x", "p": value, "b": "y"})
+    assert not caught.value.no_answer
+
+
+def test_nothing_in_a_repeat(bound: Binder) -> None:
+    text = "([IMAGE:i] [TEXT:t])* -> [TEXT:b]"
+    assert values(bound(text, {"i": [1, None], "t": ["", "x"], "b": "y"}).source) == [[[1, None], [None, "x"]]]
+    assert values(bound(text, {"i": [1, 2], "t": None, "b": "y"}).source) == [[[1, None], [2, None]]]
+    assert values(bound(text, {"i": "", "t": None, "b": "y"}).source) == [[]]
+    assert values(bound("[TEXT:b] -> ([TEXT:t])*", {"b": "y", "t": []}).target) == [[]]
+    with pytest.raises(BindError, match="column `t`: item 1 is empty"):
+        bound("[TEXT:b] -> ([TEXT:t])*", {"b": "y", "t": ["x", ""]})
+    with pytest.raises(BindError, match="column `t`: item 0 is empty"):
+        bound("([TEXT:t,required])* -> [TEXT:b]", {"b": "y", "t": [None]})
+
+
+@pytest.mark.parametrize("value", [0, 0.0, False, [], "0", b"", {"bytes": b"", "path": None}, {"path": "x"}, {}])
+def test_what_is_something(value: object) -> None:
+    assert not is_empty(value)
+
+
+def test_what_is_missing_is_not_empty(bound: Binder) -> None:
+    with pytest.raises(BindError, match="column `a` is missing"):
+        bound("[TEXT:a] -> [TEXT:b]", {"b": "x"})
+
+
+def test_required_says_nothing_of_an_answer(bound: Binder) -> None:
+    with pytest.warns(OFAWarning, match=r"`required`.*has no effect"):
+        bound("[TEXT:a] -> [TEXT:b,required]", {"a": "x", "b": "y"})

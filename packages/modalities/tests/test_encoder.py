@@ -128,7 +128,7 @@ def test_without_targets_only_no_loss_columns_are_needed(run: Any, picture: Any)
     box = run.encoder.decode(line, np.array([start, start, start + 63, start + 63]), example)
     assert np.allclose(box, [0.5, 0.375, 63.5, 47.625])
     with pytest.raises(SampleError, match="`a` is missing"):
-        run.encode("forced", {}, with_targets=False)
+        run.encode("forced", {}, with_targets=False, split="infer")
     forced = run.encode("forced", {"a": "the cat"}, with_targets=False).forced
     assert [run.vocabulary.tokenizer.decode(item.units.tolist()) for items in forced.values() for item in items] == ["the cat"]
 

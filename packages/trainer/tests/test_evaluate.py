@@ -18,7 +18,7 @@ FILL = 'what is the complete text of " [TEXT:text,mask_ratio=0.3] "? -> [TEXT:te
 @pytest.fixture(scope="module")
 def trained() -> Trained:
     tasks = [
-        Task("has", HAS, train=text_rows(200), test=[*text_rows(40, seed=5), {"text": "cat"}, {"text": None, "has": "no"}]),
+        Task("has", HAS, train=text_rows(200), test=[*text_rows(40, seed=5), {"text": "cat"}, {"text": [1], "has": "no"}]),
         Task("fill", FILL, train=text_rows(200), test=text_rows(20, seed=6), metrics=["masked_word_accuracy", "exact_match"]),
     ]
     return Trainer(steps=30, batch_tokens=1024, tokenizer_size=300, valid_rows=10).fit("nano", tasks)

@@ -17,7 +17,7 @@ from ofa_instruction.errors import ErrorCode, InstructionError, Span, known_hint
 from ofa_instruction.ofasys import ATTRIBUTES, INERT_ATTRIBUTES
 from ofa_instruction.syntax import Attribute, Slot
 
-RESERVED = ("no_loss", "closed_set", "of", "processor", "adaptor", "criterion", "generator")
+RESERVED = ("no_loss", "required", "closed_set", "of", "processor", "adaptor", "criterion", "generator")
 RESERVED_ALIASES = {"preprocess": "processor", "preprocessor": "processor"}
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import ast
 import io
 import json
+import math
 import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 from typing import TypeAlias, cast
 
 from ofa_instruction.errors import BindError, nearest, quote
@@ -66,13 +68,36 @@ class BoundInstruction:
 def bind(plan: InstructionPlan, row: Mapping[str, object], *, with_targets: bool) -> BoundInstruction:
     """Put a row's values at the slots of a plan.
 
+    A source slot whose column is there and holds nothing (:func:`is_empty`) is bound to None, unless it is ``required``.
     ``with_targets=False`` is inference: an answer needs no value (its slot is bound to None, a repeat of answers has no items)
-    but takes one that the row has; source slots and ``no_loss`` slots need theirs all the same.
-    Raises :class:`BindError` for a column that is missing, None, or, in a repeat, no list or of another length.
+    but takes one that the row has; source slots and ``no_loss`` slots need their columns all the same.
+    Raises :class:`BindError` for a column that is missing, or empty where it must not be, or, in a repeat, no list or of another
+    length.
     """
     binder = _Binder(row, with_targets)
-    scope = {slot.column: row[slot.column] for slot in plan.slots if slot.column in row and row[slot.column] is not None}
+    scope = {slot.column: _or_none(row[slot.column]) for slot in plan.slots if slot.column in row}
     return BoundInstruction(plan, binder.nodes(plan.source, scope), binder.nodes(plan.target, scope))
+
+
+def is_empty(value: object) -> bool:
+    """Whether a cell holds nothing: None, NaN, blanks, or a file of Hugging Face with neither bytes nor a path.
+
+    >>> [is_empty(value) for value in (None, "", " \\t", float("nan"), 0, "0", [], False)]
+    [True, True, True, True, False, False, False, False]
+    """
+    if isinstance(value, str):
+        return not value or value.isspace()
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # of pandas
+        return True
+    if isinstance(value, Real):
+        return math.isnan(value)
+    if isinstance(value, Mapping):
+        return bool(value) and value.keys() <= {"bytes", "path"} and all(part is None for part in value.values())
+    return False
+
+
+def _or_none(value: object) -> object:
+    return None if is_empty(value) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +106,7 @@ class _Binder:
     with_targets: bool
 
     def nodes(self, nodes: Iterable[NodePlan], scope: Mapping[str, object]) -> tuple[Bound, ...]:
-        """Bound nodes; ``scope`` holds the values that can be seen here, never None."""
+        """Bound nodes; ``scope`` holds the values that can be seen here, None for empty ones."""
         bound: list[Bound] = []
         for node in nodes:
             match node:
@@ -99,22 +124,44 @@ class _Binder:
         """Whether a row must have the slot's column."""
         return self.with_targets or slot.side == "source" or slot.no_loss
 
+    def may_be_empty(self, slot: SlotPlan) -> bool:
+        """Whether a row may have the slot's column without a value in it."""
+        return (slot.side == "source" and not slot.required) or not self.needs_value(slot)
+
     def slot(self, slot: SlotPlan, scope: Mapping[str, object]) -> BoundSlot:
-        value = scope.get(slot.column)
-        if value is None and self.needs_value(slot):
+        if slot.column not in scope and self.needs_value(slot):
             raise self.missing(slot)
+        value = scope.get(slot.column)
+        if value is None and not self.may_be_empty(slot):
+            raise self.empty(slot)
         return BoundSlot(slot, value)
 
     def repeat(self, repeat: RepeatPlan, scope: Mapping[str, object]) -> BoundRepeat:
+        slots = {slot.column: slot for slot in walk_slots(repeat.body)}
         columns: dict[str, Sequence[object]] = {}
-        for slot in walk_slots(repeat.body):
-            if slot.column in columns:
-                continue
-            if slot.column in scope:
+        nothing: dict[str, object] = {}
+        for column, slot in slots.items():
+            if column not in scope:
+                if self.needs_value(slot):
+                    raise self.missing(slot)
+            elif scope[column] is not None:
                 splits = slot in repeat.body and is_told_apart(slot)
-                columns[slot.column] = items_of(slot.column, scope[slot.column], splits=splits)
-            elif self.needs_value(slot):
-                raise self.missing(slot)
+                columns[column] = items_of(column, scope[column], splits=splits)
+            elif self.may_be_empty(slot):
+                nothing[column] = None
+            else:
+                raise self.empty(slot)
+        items: list[tuple[Bound, ...]] = []
+        for number in range(self.length(columns)):
+            values = nothing | {column: _or_none(values[number]) for column, values in columns.items()}
+            for column, value in values.items():
+                if value is None and not self.may_be_empty(slots[column]):
+                    raise BindError(f"column {quote(column)}: item {number} is empty", column)
+            items.append(self.nodes(repeat.body, values))
+        return BoundRepeat(repeat, tuple(items))
+
+    def length(self, columns: Mapping[str, Sequence[object]]) -> int:
+        """How many items the columns of a repeat have."""
         lengths = {column: len(items) for column, items in columns.items()}
         if len(set(lengths.values())) > 1:
             (first, wanted), *_ = lengths.items()
@@ -123,21 +170,17 @@ class _Binder:
                 f"columns of a repeat must be equally long: {quote(first)} has {wanted} items, {quote(column)} {lengths[column]}"
             )
             raise BindError(message, column)
-        items: list[tuple[Bound, ...]] = []
-        for number in range(next(iter(lengths.values()), 0)):
-            values = {column: values[number] for column, values in columns.items()}
-            for slot in walk_slots(repeat.body):
-                if slot.column in values and values[slot.column] is None and self.needs_value(slot):
-                    raise BindError(f"column {quote(slot.column)}: item {number} is None", slot.column)
-            present = {column: value for column, value in values.items() if value is not None}
-            items.append(self.nodes(repeat.body, present))
-        return BoundRepeat(repeat, tuple(items))
+        return next(iter(lengths.values()), 0)
+
+    def empty(self, slot: SlotPlan) -> BindError:
+        if slot.generator is not None:
+            return BindError(f"column {quote(slot.column)} is empty: there is no answer to learn", slot.column, no_answer=True)
+        why = "its slot is `required`" if slot.required else "what the answer begins with must be there"
+        return BindError(f"column {quote(slot.column)} is empty, and {why}", slot.column)
 
     def missing(self, slot: SlotPlan) -> BindError:
         column = slot.column
         if column in self.row:
-            if self.row[column] is None:
-                return BindError(f"column {quote(column)} is None", column)
             return BindError(f"column {quote(column)} has an item without a value", column)
         names = [str(name) for name in self.row]
         match = nearest(column, names)

@@ -144,11 +144,15 @@ def _catalog_error(
 
 
 class BindError(ValueError):
-    """A row that does not give an instruction what it needs; ``column`` says where."""
+    """A row that does not give an instruction what it needs; ``column`` says where.
 
-    def __init__(self, message: str, column: str) -> None:
+    no_answer: the row has everything but the answer, whose cell is empty.
+    """
+
+    def __init__(self, message: str, column: str, *, no_answer: bool = False) -> None:
         super().__init__(message, column)
         self.column = column
+        self.no_answer = no_answer
 
     def __str__(self) -> str:
         return str(self.args[0])

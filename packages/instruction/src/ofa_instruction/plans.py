@@ -120,6 +120,8 @@ class SlotPlan(Plan):
     generator: GeneratorPlan | None = None
     """How a target slot is answered; None on the source side and under ``no_loss``."""
     no_loss: bool = False
+    required: bool = Field(default=False, exclude_if=lambda required: not required)
+    """A row whose value is empty cannot be used; otherwise a source slot reads it as nothing. Written where it is so."""
     closed_set: str | None = None
     """Name of its closed set (``closed_set`` alone names the column); None: any answer."""
     refers_to: int | None = None

@@ -56,6 +56,9 @@ class SlotCompiler:
         if no_loss and not on_target:
             self._ignore(slot, reserved["no_loss"], "only an answer has a loss")
         no_loss = no_loss and on_target
+        required = report.flag(reserved.get("required"))
+        if required and on_target:
+            self._ignore(slot, reserved["required"], "an answer is never read from an empty value")
         answers = on_target and not no_loss
         processor = self._processor(slot, modality, reserved.get("processor"), on_target)
         adaptor = self._adaptor(slot, modality, reserved.get("adaptor"), on_target)
@@ -86,6 +89,7 @@ class SlotCompiler:
             criteria=tuple(chosen[2:]) if self.with_criteria else (),
             generator=cast("GeneratorPlan", options[-1]) if generator else None,
             no_loss=no_loss,
+            required=required and not on_target,
             closed_set=self._closed_set(slot, modality, reserved.get("closed_set"), generator),
             refers_to=find_reference(
                 place, self.places, modality.refers_to, reserved.get("of"), report, optional=modality.refers_optionally

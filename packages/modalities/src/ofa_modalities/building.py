@@ -108,14 +108,28 @@ class StepBuilder:
         return RepeatStep(body=body, opens=opens, closes=closes, is_free=is_free)
 
     def _text_adaptor(self, task: TaskPlan) -> str:
-        """The stream of fixed text: what the task's backend embeds TEXT with."""
-        name = self._catalog.backend(task.backend).spec.adaptors.get("TEXT") or self._catalog.modality("TEXT").spec.adaptor
-        plugin = self._catalog.adaptor(name)
+        """The stream of fixed text."""
+        plugin = self._catalog.adaptor(self._text_adaptor_name(task))
         if plugin.spec.name not in self.streams:
             options = plugin.spec.options().model_dump(mode="json")
             choice = PluginChoice(name=plugin.spec.name, distribution=plugin.distribution, options=options)
             self.streams[plugin.spec.name] = (choice, None)
         return plugin.spec.name
+
+    def _text_adaptor_name(self, task: TaskPlan) -> str:
+        """What the task's backend embeds TEXT with."""
+        name = self._catalog.backend(task.backend).spec.adaptors.get("TEXT") or self._catalog.modality("TEXT").spec.adaptor
+        return self._catalog.adaptor(name).spec.name
+
+    def _nothing(self, task: TaskPlan, slot: SlotPlan, *, is_ids: bool) -> EncodedSegment | None:
+        """An empty value of a source slot: its begin token, in the stream of its ids or else of words, where the task has one."""
+        if slot.side != "source" or slot.required:
+            return None
+        adaptor = slot.adaptor.name if is_ids else self._text_adaptor_name(task)
+        if not is_ids and not _reads_words(task, adaptor):
+            return None
+        units = np.array([self._vocabulary.id(f"begin:{slot.modality}")], np.int64)
+        return EncodedSegment(slot=self.lines[slot_key(task.name, slot)], adaptor=adaptor, units=units, shape=(1,), layout=(1,))
 
     def _slot(self, task: TaskPlan, slot: SlotPlan, depth: int, *, also_target: bool) -> SlotStep:
         candidates = slot_candidates(task.name, slot, self._closed_sets)
@@ -146,9 +160,10 @@ class StepBuilder:
             raise ValueError(f"column `{slot.column}`: {slot.modality} takes no closed set, so candidates would have no effect")
         if is_ids and rule is None:
             raise ValueError(f"column `{slot.column}`: the processor `{slot.processor.name}` gives ids but no token rule")
+        line = self._line(task, slot, rule)
         step = SlotStep(
             slot=slot,
-            line=self._line(task, slot, rule),
+            line=line,
             depth=depth,
             processor=processor,
             adaptor=slot.adaptor.name,
@@ -158,6 +173,7 @@ class StepBuilder:
             begin=self._vocabulary.id(f"begin:{slot.modality}") if is_ids else -1,
             end=self._vocabulary.id("end"),
             rule=rule,
+            nothing=self._nothing(task, slot, is_ids=is_ids),
         )
         if step.line == len(self.steps):
             self.steps.append(step)
@@ -181,6 +197,18 @@ class StepBuilder:
             tree = rule.tree if rule is not None and slot.side == "target" else None
             self.slots.append(BatchSlot(task=task.name, slot=slot, tree=tree))
         return self.lines[key]
+
+
+def _reads_words(task: TaskPlan, adaptor: str) -> bool:
+    """Whether fixed text or a slot of the task goes through the stream of words."""
+    return any(
+        _has_text((*plan.source, *plan.target)) or any(slot.adaptor.name == adaptor for slot in plan.slots)
+        for plan in task.instructions
+    )
+
+
+def _has_text(nodes: Sequence[NodePlan]) -> bool:
+    return any(isinstance(node, TextPlan | RepeatPlan) for node in nodes)
 
 
 def slot_key(task: str, slot: SlotPlan) -> tuple[object, ...]:

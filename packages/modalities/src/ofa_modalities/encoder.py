@@ -122,13 +122,16 @@ class TaskEncoder:
         alternative: which of the task's instructions; None draws one in training and takes the first otherwise.
         with_targets: False for generation: target columns need not be there, only those marked ``no_loss``.
         root: where relative paths of the row start and what they must stay inside; None: paths are the user's own.
-        Raises SampleError, with ``address``, for a row that cannot be used.
+        A column that a row of a data set leaves out is an empty one (but not of a question that is asked: split ``infer``).
+        Raises SampleError, with ``address``, for a row that cannot be used; NoAnswerError where only the answer is empty.
         """
         number = self.task_number(task)
         programs = self._programs[number]
         if alternative is None:
             alternative = int(rng.integers(len(programs))) if split == "train" and len(programs) > 1 else 0
         program = programs[alternative]
+        if split != "infer":
+            row = _whole(program, row)
         try:
             walk = Walk(
                 program,
@@ -161,6 +164,7 @@ class TaskEncoder:
             referred=walk.referred(),
             forced=walk.forced(),
             cuts=tuple(walk.cuts),
+            empty=walk.empty(),
             causal=program.is_causal,
         )
 
@@ -172,7 +176,7 @@ class TaskEncoder:
         Raises SampleError for a column that is missing or cannot be read.
         """
         program = self._programs[example.task][example.alternative]
-        reader = ReferenceReader(program, row, example.referred, split=split, root=root, hosts=self.hosts)
+        reader = ReferenceReader(program, _whole(program, row), example.referred, split=split, root=root, hosts=self.hosts)
         try:
             return reader.read()
         except SampleError as error:
@@ -257,6 +261,12 @@ def _names(kind: str, names: Collection[str]) -> str:
     listed = ", ".join(names)
     count = f"{len(names)} {kind}{'' if len(names) == 1 else 's'}"
     return f"{count}: {listed}" if listed and len(listed) <= 60 else count
+
+
+def _whole(program: Program, row: Mapping[str, object]) -> Mapping[str, object]:
+    """The row with None in the columns that it leaves out."""
+    left_out = [step.slot.column for step in program.slots.values() if step.slot.column not in row]
+    return {**row, **dict.fromkeys(left_out)} if left_out else row
 
 
 def _untied(steps: Sequence[SlotStep], vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:

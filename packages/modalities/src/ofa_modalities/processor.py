@@ -41,6 +41,10 @@ class SampleError(ValueError):
         return f"{where}: {self.message}"
 
 
+class NoAnswerError(SampleError):
+    """A row whose answer is empty: nothing is wrong with it, and nothing is learnt or judged of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One raw value, encoded: the units of one stream.
@@ -65,6 +69,11 @@ class Item:
     view_px: tuple[float, float, float, float] | None = None
     known: NDArray[np.bool_] | None = None
     num_cut: int = 0
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether this is an empty value of a source slot: no units, and nothing to refer to."""
+        return 0 in self.shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +185,7 @@ class Processor(Protocol):
         """
 
     def encode(self, value: object, context: EncodeContext) -> Item:
-        """Encode one raw value. Raises SampleError."""
+        """Encode one raw value, which is not empty (:func:`ofa_instruction.binding.is_empty`). Raises SampleError."""
 
     def decode(self, units: NDArray[Any], context: DecodeContext) -> object:
         """Turn generated units (ids ``[U]`` without ``<end>``, or float32 ``[U, F]``) into a value."""

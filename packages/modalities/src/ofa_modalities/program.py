@@ -44,6 +44,8 @@ class SlotStep:
     begin: int
     end: int
     rule: TokenRule | None
+    nothing: EncodedSegment | None = None
+    """Of a source slot: an empty value, its begin token alone. None: the task reads no words, so there is no stream for it."""
 
     @property
     def by_diffusion(self) -> bool:
@@ -57,6 +59,10 @@ class SlotStep:
 
     def segment(self, item: Item, rng: np.random.Generator | None = None) -> EncodedSegment:
         """The item as a segment of its side. ``rng`` draws what an answer by diffusion is mixed with."""
+        if item.is_nothing:
+            if self.nothing is None:
+                raise SampleError(self.slot.column, "the value is empty, and a task without any words cannot read nothing")
+            return self.nothing
         if self.is_ids:
             return self._source_ids(item) if self.slot.side == "source" or self.slot.no_loss else self._target_ids(item)
         if self.slot.side == "source":

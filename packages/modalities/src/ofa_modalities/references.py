@@ -12,7 +12,7 @@ from ofa_instruction.errors import BindError
 from ofa_instruction.plans import SlotPlan, walk_slots
 
 from ofa_modalities.copies import own_copy
-from ofa_modalities.processor import EncodeContext, Item, SampleError, Split
+from ofa_modalities.processor import EncodeContext, Item, NoAnswerError, SampleError, Split
 from ofa_modalities.program import Program
 
 
@@ -43,7 +43,7 @@ class ReferenceReader:
         try:
             bound = bind(self._program.plan, self._row, with_targets=True)
         except BindError as error:
-            raise SampleError(error.column, str(error)) from error
+            raise (NoAnswerError if error.no_answer else SampleError)(error.column, str(error)) from error
         return self._collect(bound.target)
 
     def _collect(self, nodes: Sequence[Bound]) -> dict[str, object]:
@@ -62,10 +62,11 @@ class ReferenceReader:
         number = self._seen[slot.index]
         self._seen[slot.index] += 1
         items = self._referred.get(slot.refers_to, ()) if slot.refers_to is not None else ()
+        item = items[min(number, len(items) - 1)] if items else None
         context = EncodeContext(
             split=self._split,
             rng=self._rng,
-            referred=items[min(number, len(items) - 1)] if items else None,
+            referred=None if item is None or item.is_nothing else item,
             root=self._root,
             hosts=self._hosts,
             row=self._row,

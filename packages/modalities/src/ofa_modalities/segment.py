@@ -80,7 +80,7 @@ class Example:
     referred: by slot index, the items that other slots refer to (sizes for the way back); with their units only where some are
         given to the answer.
     forced: by slot index, the items of ``no_loss`` target slots: what generation writes by itself.
-    cuts: values that are longer than their limits allow.
+    cuts: values that are longer than their limits allow. empty: columns that are read and hold nothing.
     causal: whether a token of the target side sees those before it alone; False for an answer by diffusion.
     """
 
@@ -94,6 +94,7 @@ class Example:
     referred: Mapping[int, tuple[Item, ...]] = field(default_factory=dict)
     forced: Mapping[int, tuple[Item, ...]] = field(default_factory=dict)
     cuts: tuple[Cut, ...] = ()
+    empty: tuple[str, ...] = ()
     causal: bool = True
 
     def __repr__(self) -> str:

@@ -21,11 +21,12 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 from ofa_instruction import Catalog, PluginChoice, SlotPlan, TaskPlan, compile, default_catalog
+from ofa_instruction.binding import is_empty
 from ofa_instruction.specs import AdaptorSpec, BackendSpec, ModalitySpec
 
 from ofa_modalities.encoder import TaskEncoder
 from ofa_modalities.fitting import fit_assets, fit_vocabulary
-from ofa_modalities.processor import SampleError
+from ofa_modalities.processor import NoAnswerError, SampleError
 from ofa_modalities.program import Assets
 from ofa_modalities.segment import EncodedSegment, Example
 from ofa_modalities.tokenizer import train_tokenizer
@@ -80,7 +81,8 @@ def check_modality(
     - encoding is the same under one seed, and the same by an encoder that was pickled (into a loader worker);
     - a row has as many tokens as its specs say, packed as well as alone, and as many as the adaptor makes;
     - ``distance(value, decode(encode(value)))`` is at most ``tolerance``, where ``distance`` is given;
-    - a missing value and each of ``broken`` is a SampleError that names the column.
+    - a missing column and each of ``broken`` is a SampleError that names the column; an empty value is read as nothing, one
+      token, and is no answer.
 
     attributes: of the slot as an instruction writes them (``max_length=8,uncased``); target_attributes: of the answered one,
     the same unless given. candidates: of its closed set. answers: it can stand on the target side.
@@ -106,6 +108,7 @@ def check_modality(
             apart = distance(sample.value, value)
             _hold(apart <= tolerance, f"decode(encode(x)) is {apart:.6g} from {_short(sample.value)}, more than {tolerance:.6g}")
             largest, decoded = max(largest, apart), decoded + 1
+    _check_empty(encoder, tasks, samples[0], seed)
     refused = _check_refusals(encoder, tasks[0], samples[0], broken, seed)
     return Report(num_encoded=len(samples), num_decoded=decoded, largest_distance=largest, num_refused=refused)
 
@@ -232,9 +235,29 @@ def _decoded(encoder: TaskEncoder, task: TaskPlan, sample: Sample, seed: int) ->
     return encoder.decode(line, units, example)
 
 
+def _check_empty(encoder: TaskEncoder, tasks: Sequence[TaskPlan], sample: Sample, seed: int) -> None:
+    """An empty value: what is read holds nothing and packs, what is answered is no row to learn from."""
+    whole, empty = (_encode(encoder, tasks[0], _row(sample, value), seed) for value in (sample.value, None))
+    _hold(empty.empty == (COLUMN,), f"an empty value is told as {empty.empty}")
+    slot = next(slot for slot in tasks[0].instructions[0].slots if slot.column == COLUMN)
+    line = encoder.line(tasks[0].name, slot)
+    _hold([segment.num_tokens for segment in empty.source if segment.slot == line] == [1], "an empty value is not one token")
+    batch = encoder.pack([empty, whole])
+    _hold(batch.source.num_tokens == empty.num_source_tokens + whole.num_source_tokens, "an empty value does not pack")
+    for task in tasks[1:]:
+        try:
+            _encode(encoder, task, _row(sample, None), seed)
+        except NoAnswerError as error:
+            _hold(error.column == COLUMN, f"an empty answer is told of the column `{error.column}`")
+        else:
+            raise AssertionError("an empty answer is learnt")
+
+
 def _check_refusals(encoder: TaskEncoder, task: TaskPlan, sample: Sample, broken: Iterable[object], seed: int) -> int:
     count = 0
-    for value in (None, *broken):
+    for value in broken:
+        if is_empty(value):
+            continue  # It is held to what an empty value is.
         try:
             _encode(encoder, task, _row(sample, value), seed)
         except SampleError as error:
@@ -246,11 +269,11 @@ def _check_refusals(encoder: TaskEncoder, task: TaskPlan, sample: Sample, broken
     row = _row(sample, sample.value)
     del row[COLUMN]
     try:
-        _encode(encoder, task, row, seed)
+        encoder.encode(task.name, row, split="infer", rng=np.random.default_rng(seed), with_targets=False)
     except SampleError as error:
         _hold(error.column == COLUMN, f"a missing column is told as `{error.column}`")
         return count + 1
-    raise AssertionError("a row without the column is taken without an error")
+    raise AssertionError("a question without the column is taken without an error")
 
 
 def _same(one: Example, other: Example) -> bool:

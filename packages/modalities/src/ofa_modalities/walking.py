@@ -12,11 +12,13 @@ from ofa_instruction.binding import Bound, BoundRepeat, BoundSlot, bind
 from ofa_instruction.errors import BindError
 
 from ofa_modalities.copies import own_copy
-from ofa_modalities.processor import EncodeContext, Item, SampleError, Split
+from ofa_modalities.processor import EncodeContext, Item, NoAnswerError, SampleError, Split
 from ofa_modalities.program import Program, SlotStep, Step, TextStep
 from ofa_modalities.segment import Cut, EncodedSegment
 
 _NO_IDS = np.zeros(0, np.int64)
+_NOTHING = Item(units=_NO_IDS, shape=(0,))
+"""An empty value of a source slot."""
 
 Place = tuple[int, ...]
 """Which item of each repeat around a slot."""
@@ -54,7 +56,7 @@ class Walk:
         try:
             self._bound = bind(program.plan, row, with_targets=with_targets)
         except BindError as error:
-            raise SampleError(error.column, str(error)) from error
+            raise (NoAnswerError if error.no_answer else SampleError)(error.column, str(error)) from error
         self._collect(self._bound.source, ())
         self._collect(self._bound.target, ())
 
@@ -86,6 +88,11 @@ class Walk:
             return {}
         return self._gather(frozenset(step.slot.index for step in self._program.forced), keep_units=True)
 
+    def empty(self) -> tuple[str, ...]:
+        """Columns of source slots with an empty value."""
+        indices = {index for (index, _), item in self._items.items() if item.is_nothing}
+        return tuple(dict.fromkeys(self._program.slots[index].slot.column for index in sorted(indices)))
+
     def _gather(self, indices: frozenset[int], *, keep_units: bool) -> dict[int, tuple[Item, ...]]:
         found: dict[int, list[Item]] = {}
         for (index, _), item in sorted(self._items.items(), key=lambda pair: pair[0]):
@@ -110,8 +117,9 @@ class Walk:
             if isinstance(step, TextStep):
                 out.append(step.segment)
             elif isinstance(step, SlotStep):
-                segment = step.segment(self._item(step, place), self._rng)
-                if is_source:
+                made = self._item(step, place)
+                segment = step.segment(made, self._rng)
+                if is_source and not made.is_nothing:
                     self._source_segments[step.slot.index, place] = len(out)
                 if step.slot.refers_to is not None:
                     self._pending.append((out, len(out), self._referred_key(step.slot.refers_to, place)))
@@ -135,15 +143,23 @@ class Walk:
             if step.slot.refers_to is not None:
                 other, other_place = self._referred_key(step.slot.refers_to, place)
                 referred = self._item(self._program.slots[other], other_place)
-            context = EncodeContext(
-                split=self._split, rng=self._rng, referred=referred, root=self._root, hosts=self._hosts, row=self._row
-            )
-            item = step.processor.encode(own_copy(self._values[key]), context)
-            assert len(item.units) == math.prod(item.shape), f"units of `{step.slot.column}` do not fill their shape {item.shape}"
+            item = self._encoded(step, self._values[key], referred)
             self._items[key] = item
-            cut = step.cut(item)
+            cut = None if item.is_nothing else step.cut(item)
             if cut is not None:
                 self.cuts.append(cut)
+        return item
+
+    def _encoded(self, step: SlotStep, value: object, referred: Item | None) -> Item:
+        if value is None:
+            return _NOTHING
+        if referred is not None and referred.is_nothing:
+            referred = None
+        context = EncodeContext(
+            split=self._split, rng=self._rng, referred=referred, root=self._root, hosts=self._hosts, row=self._row
+        )
+        item = step.processor.encode(own_copy(value), context)
+        assert len(item.units) == math.prod(item.shape), f"units of `{step.slot.column}` do not fill their shape {item.shape}"
         return item
 
     def _referred_key(self, index: int, place: Place) -> tuple[int, Place]:

@@ -65,6 +65,8 @@ class RunState(BaseModel):
     best_figures: dict[str, dict[str, Figure]] = {}
     cuts: dict[str, int] = {}
     """Rows drawn so far with values longer than their limits, by ``task/column``."""
+    empty: dict[str, int] = {}
+    """Rows drawn so far with empty cells, by ``task/column``."""
     numbers: dict[str, float] = {}
     """What the optimisers keep beside tensors."""
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from ofa_instruction import Catalog, OFAWarning, PluginChoice, SlotPlan, default_catalog, parse_template
+from ofa_instruction.binding import is_empty
 from ofa_instruction.specs import MetricSpec, Options
-from ofa_modalities.processor import SampleError
+from ofa_modalities.processor import NoAnswerError, SampleError
 from ofa_modalities.segment import Example
 from ofa_modalities.text.equality import EqualTexts
 from ofa_models.generation.planning import answered_slots
@@ -40,7 +41,7 @@ from ofa_trainer.sources.choosing import spread_indices
 from ofa_trainer.sources.common import DataError
 from ofa_trainer.sources.views import row_number
 from ofa_trainer.task import Task
-from ofa_trainer.workers import BadRow
+from ofa_trainer.workers import BadRow, bad_row, tell_bad_rows
 
 if TYPE_CHECKING:
     from ofa_models._resolving import Resolved
@@ -234,8 +235,8 @@ def _evaluate_task(
                     address=example.address,
                 )
                 judged[slot.column].append(one)
-    for skipped in bad:
-        logger.warning("evaluation row skipped: %s", skipped)
+    for line in tell_bad_rows(bad, "evaluation"):
+        logger.warning("%s", line)
     results: dict[str, MetricResult] = {}
     for slot in slots:
         for name, options in metrics[slot.column] if judged[slot.column] else ():
@@ -302,9 +303,9 @@ def _encode(
         address = source.address(index)
         try:
             row = source.read(index, 0)
-            missing = [column for column in targets if row.get(column) is None]
+            missing = [column for column in targets if is_empty(row.get(column))]
             if missing:
-                raise SampleError(missing[0], "there is no reference to judge by")
+                raise NoAnswerError(missing[0], "there is no reference to judge by")
             missing = [column for column in needed if row.get(column) is None]
             if missing:
                 raise SampleError(missing[0], "a metric of the task reads this column, and the row has none")
@@ -320,7 +321,7 @@ def _encode(
             )
             reference = resolved.encoder.references(row, example, split=split, root=root)
         except SampleError as error:
-            bad.append(BadRow(task.name, error.address or address, error.column, error.message))
+            bad.append(bad_row(task.name, address, error))
             continue
         good.append(index)
         rows.append(row)

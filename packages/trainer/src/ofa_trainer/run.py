@@ -22,6 +22,7 @@ from ofa_modalities.batch import PackedBatch
 from ofa_models.precision import resolve_precision
 from torch import Tensor, nn
 
+from ofa_trainer import emptiness
 from ofa_trainer.best import Measure
 from ofa_trainer.checkpointing import (
     CHECKPOINT,
@@ -49,6 +50,7 @@ from ofa_trainer.reporting.events import (
     StepDone,
     Validated,
     ValueCut,
+    ValueEmpty,
     Warned,
     left_out,
 )
@@ -161,10 +163,15 @@ class Run:
                 self._finish(reason)
         finally:
             bad = self.state.stream.bad
-            seconds, cuts = self.clock.elapsed_s, self.state.cuts
-            self.reporter.report(RunEnded(step=self.state.step, reason=reason, seconds=seconds, bad_rows=bad, cuts=cuts))
+            seconds, cuts, empty = self.clock.elapsed_s, self.state.cuts, self.state.empty
+            self.reporter.report(
+                RunEnded(step=self.state.step, reason=reason, seconds=seconds, bad_rows=bad, cuts=cuts, empty=empty)
+            )
             drawn = dict(zip(self.prepared.mixture.names, self.state.stream.counts, strict=True))
-            for line in summary({column: count for column, count in cuts.items() if count}, drawn):
+            for line in (
+                *summary({column: count for column, count in cuts.items() if count}, drawn),
+                *emptiness.summary(empty, drawn),
+            ):
                 logger.warning("%s", line)
         if reason == "interrupted":
             raise Interrupted(self.state.step, None if self.output is None else str(step_folder(self.output, self.state.step)))
@@ -183,6 +190,7 @@ class Run:
                 step = self.state.step
                 self._report_bad(rows)
                 self._report_cuts(rows)
+                self._report_empty(rows)
                 result = self.runner.step(rows, step + 1, schedule.factor(step))
                 self._advance(rows)
                 schedule.total = self._total_steps(schedule)
@@ -388,6 +396,18 @@ class Run:
         for column, count in count_cuts(rows.examples, slots).items():
             cuts[column] += count
         self.state = self.state.model_copy(update={"cuts": cuts})
+
+    def _report_empty(self, rows: StepRows) -> None:
+        """Tell of the first empty cell of each column, and count the rows that have one."""
+        cells = list(emptiness.empty_cells(rows, self.prepared.mixture.names))
+        told = set(self.state.empty)
+        for cell in cells:
+            if cell.column not in told:
+                told.add(cell.column)
+                event = ValueEmpty(step=self.state.step + 1, column=cell.column, address=cell.address, message=cell.message)
+                self.reporter.report(event)
+        if cells:
+            self.state = self.state.model_copy(update={"empty": emptiness.add_counts(self.state.empty, cells)})
 
     def _report_step(self, factor: float) -> None:
         state, window = self.state, self._window

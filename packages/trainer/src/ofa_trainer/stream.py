@@ -49,12 +49,13 @@ class TooManyBadRows(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRows:
-    """The rows of one step. state: of the stream after them. bad: rows skipped on the way."""
+    """The rows of one step. state: of the stream after them. bad, unanswered: skipped on the way, these for an empty answer."""
 
     examples: list[Example]
     num_tokens: int
     state: StreamState
     bad: tuple[BadRow, ...] = ()
+    unanswered: tuple[BadRow, ...] = ()
     epochs: tuple[int, ...] = ()
 
 
@@ -81,18 +82,21 @@ class RowStream:
         """The steps after ``state``. Close the iterator to end the workers. Raises TooManyBadRows."""
         results = encode_in_order(self.reader, self._draws(state.mixture), self.workers, STEPS_AHEAD * self.budget)
         examples: list[Example] = []
-        bad: list[BadRow] = []
+        skipped: list[BadRow] = []
         tokens = 0
+        unanswered = _Unanswered(self.mixture)
         try:
             for draw, result in results:
                 after = self._after(state, draw, result)
+                unanswered.note(draw.task, result)
                 if isinstance(result, BadRow):
-                    bad.append(result)
-                    self._judge(after, result)
+                    skipped.append(result)
+                    if not result.no_answer:
+                        self._judge(after, result)
                 else:
                     if examples and tokens + result.num_tokens > self.budget:
-                        yield StepRows(examples=examples, num_tokens=tokens, state=state, bad=tuple(bad))
-                        examples, bad, tokens = [], [], 0
+                        yield _step_rows(examples, tokens, state, skipped)
+                        examples, skipped, tokens = [], [], 0
                     examples.append(result)
                     tokens += result.num_tokens
                 state = after
@@ -107,12 +111,10 @@ class RowStream:
     def _after(self, state: StreamState, draw: Draw, result: Example | BadRow) -> StreamState:
         counts = list(state.counts)
         counts[draw.task] += 1
-        failed = isinstance(result, BadRow)
+        failed = isinstance(result, BadRow) and not result.no_answer
+        in_a_row = state.bad_in_a_row if isinstance(result, BadRow) else 0
         return StreamState.model_construct(
-            position=state.position + 1,
-            counts=tuple(counts),
-            bad=state.bad + failed,
-            bad_in_a_row=state.bad_in_a_row + 1 if failed else 0,
+            position=state.position + 1, counts=tuple(counts), bad=state.bad + failed, bad_in_a_row=in_a_row + failed
         )
 
     def _judge(self, state: StreamState, row: BadRow) -> None:
@@ -121,6 +123,36 @@ class RowStream:
             raise TooManyBadRows(f"{state.bad_in_a_row} rows in a row could not be used", self.recent_bad)
         if state.position >= JUDGE_SHARE_AFTER and state.bad > self.max_bad_share * state.position:
             raise TooManyBadRows(f"{state.bad} of {state.position} rows could not be used", self.recent_bad)
+
+
+def _step_rows(examples: list[Example], tokens: int, state: StreamState, skipped: Sequence[BadRow]) -> StepRows:
+    return StepRows(
+        examples=examples,
+        num_tokens=tokens,
+        state=state,
+        bad=tuple(row for row in skipped if not row.no_answer),
+        unanswered=tuple(row for row in skipped if row.no_answer),
+    )
+
+
+class _Unanswered:
+    """Ends a run that would look for an answer for ever.
+
+    Between the first row of one epoch and the last of the next lie fewer than two epochs' rows; so many without one are all.
+    """
+
+    def __init__(self, mixture: Mixture) -> None:
+        self._mixture = mixture
+        self._in_a_row = [0] * len(mixture.names)
+
+    def note(self, task: int, result: Example | BadRow) -> None:
+        """Take one row. Raises TooManyBadRows."""
+        if not (isinstance(result, BadRow) and result.no_answer):
+            self._in_a_row[task] = 0
+            return
+        self._in_a_row[task] += 1
+        if self._in_a_row[task] >= 2 * self._mixture.rows[task] - 1:
+            raise TooManyBadRows(f"task `{result.task}`: no row has an answer", [result])
 
 
 def cut(examples: Sequence[Example], parts: int) -> list[list[Example]]:

@@ -47,7 +47,7 @@ from ofa_trainer.sources.choosing import spread_indices
 from ofa_trainer.step import StepLoss
 from ofa_trainer.stream import RowStream
 from ofa_trainer.task import DataSplit, Task
-from ofa_trainer.workers import BadRow, RowReader
+from ofa_trainer.workers import BadRow, RowReader, tell_bad_rows
 
 if TYPE_CHECKING:
     from ofa_models.session import Session
@@ -368,12 +368,15 @@ def _validation_rows(prepared: Prepared, options: TrainerOptions, number: int, s
     none = (None,) * len(names)
     reader = RowReader(prepared.encoder, names, tuple(source for _ in names), none, "valid", options.seed)
     examples: list[Example] = []
+    bad: list[BadRow] = []
     for index in spread_indices(len(source), options.valid_rows, EvaluatePlan().seed):
         result = reader(Draw(number, 0, index))
         if isinstance(result, BadRow):
-            logger.warning("validation row skipped: %s", result)
+            bad.append(result)
         else:
             examples.append(result)
+    for line in tell_bad_rows(bad, "validation"):
+        logger.warning("%s", line)
     return examples
 
 

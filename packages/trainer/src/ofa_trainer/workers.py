@@ -30,7 +30,7 @@ from typing import Any, Protocol
 import numpy as np
 from ofa_modalities.copies import own_copy
 from ofa_modalities.encoder import TaskEncoder
-from ofa_modalities.processor import SampleError, Split
+from ofa_modalities.processor import NoAnswerError, SampleError, Split
 from ofa_modalities.segment import Example
 
 from ofa_trainer.mixture import Draw, row_rng
@@ -52,16 +52,37 @@ class RowTransform(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that was skipped: its task, address, column and what is wrong with it."""
+    """A row that was skipped: its task, address, column and what is wrong with it.
+
+    no_answer: nothing is, but its answer is empty.
+    """
 
     task: str
     address: str
     column: str
     message: str
+    no_answer: bool = False
 
     def __str__(self) -> str:
         where = f"{self.address}:{self.column}" if self.column else self.address
         return f"{where}: {self.message}"
+
+
+def bad_row(task: str, address: str, error: SampleError) -> BadRow:
+    """What an error says of a row."""
+    return BadRow(task, error.address or address, error.column, error.message, isinstance(error, NoAnswerError))
+
+
+def tell_bad_rows(rows: Sequence[BadRow], what: str) -> Iterator[str]:
+    """A sentence for each row that cannot be used, and one for all rows of a column that have no answer."""
+    unanswered: dict[tuple[str, str], list[BadRow]] = {}
+    for row in rows:
+        if row.no_answer:
+            unanswered.setdefault((row.task, row.column), []).append(row)
+        else:
+            yield f"{what} row skipped: {row}"
+    for (task, column), found in unanswered.items():
+        yield f"task `{task}`: {len(found):,} {what} rows have an empty `{column}` and are left out, the first {found[0].address}"
 
 
 Result = Example | BadRow
@@ -99,7 +120,7 @@ class RowReader:
             root = getattr(source, "root", None)
             return self.encoder.encode(name, self.row(draw), split=self.split, rng=rng, address=address, root=root)
         except SampleError as error:
-            return BadRow(name, error.address or address, error.column, error.message)
+            return bad_row(name, address, error)
         except Exception as error:
             error.add_note(f"in task `{name}`, at {address}")
             raise

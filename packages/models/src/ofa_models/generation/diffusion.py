@@ -105,7 +105,7 @@ def answer_by_diffusion(
 def _referred(step: DiffusionStep, program: Program, example: Example) -> Item | None:
     index = program.slots[step.slot].slot.refers_to
     items = example.referred.get(index, ()) if index is not None else ()
-    return items[0] if items else None
+    return items[0] if items and not items[0].is_nothing else None
 
 
 def _with_target(program: Program, example: Example, length: int, features: int) -> Example:

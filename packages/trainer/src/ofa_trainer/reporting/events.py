@@ -117,6 +117,17 @@ class ValueCut(Plan):
     message: str
 
 
+class ValueEmpty(Plan):
+    """The first empty cell of a column."""
+
+    event: Literal["empty"] = "empty"
+    step: int
+    column: str
+    """``task/column``."""
+    address: str
+    message: str
+
+
 class Validated(Plan):
     """After a validation."""
 
@@ -159,10 +170,13 @@ class RunEnded(Plan):
     bad_rows: int
     cuts: dict[str, int] = Field(default_factory=dict)
     """Rows drawn with values longer than their limits, by ``task/column``."""
+    empty: dict[str, int] = Field(default_factory=dict)
+    """Rows drawn with empty cells, by ``task/column``."""
 
 
 Event = Annotated[
-    Fitting | RunStarted | StepDone | RowSkipped | ValueCut | Validated | Warned | Saved | RunEnded, Field(discriminator="event")
+    Fitting | RunStarted | StepDone | RowSkipped | ValueCut | ValueEmpty | Validated | Warned | Saved | RunEnded,
+    Field(discriminator="event"),
 ]
 
 

@@ -7,7 +7,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from ofa_trainer.reporting.events import Event, Fitting, RowSkipped, RunEnded, RunStarted, Saved, StepDone, Validated, ValueCut
+from ofa_trainer.reporting.events import (
+    Event,
+    Fitting,
+    RowSkipped,
+    RunEnded,
+    RunStarted,
+    Saved,
+    StepDone,
+    Validated,
+    ValueCut,
+    ValueEmpty,
+)
 
 MAX_BAD_ROWS_SHOWN = 10
 
@@ -34,6 +45,9 @@ class ProgressReporter:
                 self._step(event)
             case RowSkipped():
                 self._skipped(event)
+            case ValueEmpty():
+                text = f"{event.address}:{event.column.partition('/')[2]}: {event.message}"
+                self.console.print(text, style="yellow", markup=False, highlight=False, emoji=False, soft_wrap=True)
             case ValueCut() if event.step:  # those before the first step are logged as warnings
                 text = f"{event.address}: {event.message}"
                 self.console.print(text, style="yellow", markup=False, highlight=False, emoji=False, soft_wrap=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
-from ofa_instruction.binding import items_of
+from ofa_instruction.binding import is_empty, items_of
 from ofa_instruction.errors import BindError
-from ofa_modalities.box.forms import Box
+from ofa_modalities.box.forms import Box, BoxForm
 from ofa_modalities.box.reading import read_box
 from ofa_modalities.image.reading import MAX_PIXELS, read_image
 from ofa_modalities.processor import SampleError
@@ -59,10 +59,10 @@ class RowChanges:
     def _changed(self, row: Row, reach: Reach, rng: np.random.Generator) -> Row:
         changed = dict(row)
         for columns in reach.pictures:
-            if row.get(columns.image) is not None:
+            if not is_empty(row.get(columns.image)):
                 self._picture(changed, columns, columns.depth, reach.plan, rng)
         for moving in reach.moving:
-            if row.get(moving.column) is not None:
+            if not is_empty(row.get(moving.column)):
                 changed[moving.column] = _each(row[moving.column], moving.depth, partial(self._mirrored, moving=moving))
         if reach.swap is not None:
             for text in reach.texts:
@@ -89,7 +89,7 @@ class RowChanges:
                 whole[name] = items
         for place, image in enumerate(images):
             part = {name: items[place] for name, items in whole.items()}
-            if image is not None:
+            if not is_empty(image):
                 self._picture(part, columns, depth - 1, plan, rng)
             for name, items in whole.items():
                 items[place] = part[name]
@@ -108,13 +108,13 @@ class RowChanges:
         found = {
             column: _each(row[column], one.depth, partial(read, column=column), splits=True)
             for column, one in columns.boxes.items()
-            if row.get(column) is not None
+            if not is_empty(row.get(column))
         }
         changed, move = _moved(image, boxes, plan, rng)
         row[columns.image] = changed
         for column, value in found.items():
             one = columns.boxes[column]
-            row[column] = _each(value, one.depth, lambda box, form=one.form: form.of_pixels(move(box), changed.size))
+            row[column] = _each(value, one.depth, partial(_written, move=move, form=one.form, size_px=changed.size))
 
     def _mirrored(self, value: Any, moving: MovingColumn) -> object:
         """A clip or a motion, mirrored."""
@@ -166,6 +166,11 @@ def _moved(
             assert_never(plan)
 
 
+def _written(box: Box, *, move: Callable[[Box], Box], form: BoxForm, size_px: tuple[int, int]) -> list[float]:
+    """The moved box as the numbers that its column holds."""
+    return form.of_pixels(move(box), size_px)
+
+
 def _swapped(value: object, text: TextColumn, swap: WordSwap) -> object:
     if text.indexed and isinstance(value, int | np.integer) and not isinstance(value, bool):
         raise SampleError(text.column, "an index tells no words: give the label, or name the columns that do with `texts`")
@@ -177,8 +182,8 @@ def _each(value: object, depth: int, change: Callable[[Any], object], *, splits:
 
     splits: as :func:`ofa_instruction.binding.items_of` has it.
     """
-    if value is None:
-        return None
+    if is_empty(value):
+        return value
     if depth == 0:
         return change(value)
     items = _items(value, splits=splits and depth == 1)
