@@ -106,6 +106,11 @@ def test_an_unused_delimiter_is_an_error(tmp_path: Path) -> None:
         open_source(tmp_path / "my.jsonl", delimiter=";")
     with pytest.raises(DataError, match="these rows are in memory"):
         open_source([{"a": 1}], delimiter=";")
+    with pytest.raises(ValueError, match="no rows come from one"):
+        Task("t", LINE, train=[{"text": "a", "label": "b"}], delimiter=";")
+    (tmp_path / "my.csv").write_text("text^label\na^b\n")
+    task = Task("t", LINE, train=tmp_path / "my.csv", valid=[{"text": "a", "label": "b"}], delimiter="^")
+    assert [len(task.source(split) or ()) for split in ("train", "valid")] == [1, 1]  # type: ignore[arg-type]
 
 
 def test_a_path_outside_of_the_root_names_the_option(tmp_path: Path) -> None:

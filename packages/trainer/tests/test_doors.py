@@ -13,12 +13,16 @@ import numpy as np
 import pytest
 from ofa_modalities.image.reading import read_image
 from ofa_modalities.processor import SampleError
+from ofa_modalities.segment import Example
 from ofa_modalities.struct.reading import TableReader
 from ofa_modalities.text.reading import read_text
+from ofa_trainer import Task, Trainer
+from ofa_trainer.mixture import Draw
 from ofa_trainer.source import Source
 from ofa_trainer.sources.common import DataError
 from ofa_trainer.sources.opening import open_source
 from ofa_trainer.sources.views import column_of
+from ofa_trainer.trainer import row_stream
 from PIL import Image
 
 pa = pytest.importorskip("pyarrow")
@@ -244,6 +248,47 @@ def test_columns_of_one_name_are_refused_not_dropped(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="two columns are called `a`"):
             open_source(door)
     assert read_all(open_source(pd.DataFrame([[1, 2]], columns=[0, ("b", "c")]))) == [{"0": 1, "b c": 2}]
+
+
+def test_the_index_of_a_frame_is_a_column_where_it_has_a_name(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"n": [1, 2]}, index=pd.Index(["x", "y"], name="label"))
+    frame.to_csv(tmp_path / "i.csv")
+    frame.to_parquet(tmp_path / "i.parquet")
+    wanted = [{"label": "x", "n": 1}, {"label": "y", "n": 2}]
+    assert read_all(open_source(frame)) == wanted
+    assert [{"label": row["label"], "n": row["n"]} for row in read_all(open_source(tmp_path / "i.parquet"))] == wanted
+    assert [row["label"] for row in read_all(open_source(tmp_path / "i.csv"))] == ["x", "y"]
+    with pytest.raises(DataError, match="index is called as one of its columns"):
+        open_source(frame.assign(label=1))
+
+
+LISTED = [{"t": "a", "tags": ["x", "y"]}, {"t": "b", "tags": ["y"]}, {"t": "c", "tags": []}]
+
+
+@pytest.mark.parametrize(
+    "door", ["csv", "jsonl", "parquet", "frame of parquet", "arrays", *(kind or "plain" for kind in FORMATS)]
+)
+def test_lists_of_labels_are_one_closed_set_and_one_encoding(door: str, tmp_path: Path) -> None:
+    line = "[TEXT:t] tags? -> ([CATEGORY:tags])*"
+    frame = pd.DataFrame(LISTED)
+    frame.to_csv(tmp_path / "d.csv")
+    frame.to_json(tmp_path / "d.jsonl", orient="records", lines=True)
+    frame.to_parquet(tmp_path / "d.parquet")
+    features = datasets.Features({"t": datasets.Value("string"), "tags": datasets.List(datasets.ClassLabel(names=["x", "y"]))})
+    doors: dict[str, Any] = {
+        "frame of parquet": pd.read_parquet(tmp_path / "d.parquet"),
+        "arrays": [{"t": row["t"], "tags": np.array(row["tags"], object)} for row in LISTED],
+        **{name: tmp_path / f"d.{name}" for name in ("csv", "jsonl", "parquet")},
+    }
+    if door not in doors:
+        rows = {"t": ["a", "b", "c"], "tags": [[0, 1], [1], []]}
+        doors[door] = datasets.Dataset.from_dict(rows, features=features).with_format(None if door == "plain" else door)
+    trainer = Trainer(steps=1, tokenizer_size=300)
+    prepared = trainer.prepare("nano", [Task("t", line, train=doors[door], valid=False)])
+    assert prepared.closed_sets == {"t": {"tags": ("x", "y")}}
+    reader = row_stream(prepared, trainer.options).reader
+    encoded = [reader(Draw(task=0, epoch=0, index=index)) for index in range(3)]
+    assert [row.num_target_tokens for row in encoded if isinstance(row, Example)] == [5, 3, 1]
 
 
 def test_json_lines_say_the_same(tmp_path: Path) -> None:

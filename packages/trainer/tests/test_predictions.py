@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ofa_trainer import Task, Trainer
-from ofa_trainer.predictions import Prediction, save_predictions
+from ofa_trainer.predictions import Prediction, plain, save_predictions
 from PIL import Image
 from trainer_rows import text_rows
 
@@ -93,3 +95,8 @@ def test_media_are_paths_and_what_is_no_text_is_json(tmp_path: Path) -> None:
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"saved as \.csv or \.jsonl, not as `\.parquet`"):
         save_predictions([], tmp_path / "p.parquet")
+
+
+def test_numbers_keep_their_spelling() -> None:
+    values = [np.float32(0.1), np.array([0.1, 0.7], np.float32), Decimal("1.50"), np.int64(7), datetime.date(2024, 1, 2)]
+    assert plain(values) == [0.1, [0.1, 0.7], "1.50", 7, "2024-01-02"]

@@ -122,6 +122,11 @@ def test_a_csv_in_another_encoding_says_so(tmp_path: Path) -> None:
     (tmp_path / "my.csv").write_bytes("a\nköln\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"my\.csv: not utf-8"):
         open_source(tmp_path / "my.csv")
+    (tmp_path / "my.csv").write_bytes("a,b\n1,2\n".encode("utf-16-le"))
+    with pytest.raises(DataError, match="UTF-16 without a byte order mark"):
+        open_source(tmp_path / "my.csv")
+    plan = SourcePlan(path=str(tmp_path / "my.csv"), options={"encoding": "utf-16-le"})
+    assert read_all(open_source(plan)) == [{"a": "1", "b": "2"}]
 
 
 def test_jsonl_and_its_bad_lines(tmp_path: Path) -> None:
@@ -189,6 +194,14 @@ def test_rows_that_are_no_mappings_are_sample_errors() -> None:
     source = open_source([{"a": 1}, 3], name="mine")
     with pytest.raises(SampleError, match="mine:row 2"):
         source.read(1, 0)
+
+
+def test_either_name_will_do_where_a_checkpoint_asks() -> None:
+    rows = [{"file": "x", "n": 1}, {"img": "y", "n": 2}, {"file": "a", "img": "b"}]
+    source = Renamed(open_source(rows), {"img": "file"}, either=True)
+    assert read_all(source) == [{"img": "x", "n": 1}, {"img": "y", "n": 2}, {"img": "a"}]
+    swapped = Renamed(open_source([{"a": 1, "b": 2}]), {"a": "b", "b": "a"}, either=True)
+    assert read_all(swapped) == [{"a": 2, "b": 1}]
 
 
 def test_renamed_columns() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ofa_modalities.lines import read_text_file
 from ofa_trainer.problems import Problem
 from ofa_trainer.run_file import RunFileError, RunText, parse_run, read_run_text
 from pydantic import ValidationError
@@ -89,7 +90,7 @@ class CheckReport:
 
         for mistake in self.mistakes:
             place = self.place(mistake.line) + (f": {mistake.place}" if mistake.path else "")
-            first, *rest = mistake.message.splitlines()
+            first, *rest = mistake.message.split("\n")
             hint = f"; {mistake.hint}" if mistake.hint else ""
             console.print(Text.assemble(("✗ ", "bold red"), (f"{place}: ", "bold"), first, hint), soft_wrap=True)
             for line in rest:
@@ -111,7 +112,7 @@ class CheckReport:
 def check_run_file(path: Path, settings: Sequence[str] = ()) -> CheckReport:
     """Look at everything in a run file. Raises UserError or RunFileError only where there is no YAML to look at."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text_file(path)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from error
     report = CheckReport(read_run_text(text, str(path), settings), settings)

@@ -31,6 +31,7 @@ class RunRequest:
     def tasks(self) -> list[Task]:
         """The tasks, each with an instruction that compiles. Raises RunFileError with the lines of those that do not."""
         from ofa_instruction import InstructionError, default_catalog
+        from ofa_modalities.lines import read_text_file
         from ofa_trainer.problems import Problem
         from ofa_trainer.run_file import RunFileError, read_run_text, tasks_of_run
 
@@ -46,7 +47,7 @@ class RunRequest:
                     task.compile(profile, catalog)
             except InstructionError as error:
                 path = ("tasks", task.name, "instruction")
-                line = read_run_text(self.file.read_text(encoding="utf-8"), str(self.file)).line(path)
+                line = read_run_text(read_text_file(self.file), str(self.file)).line(path)
                 problems.append(Problem(path, str(error), line=line))
         if problems:
             raise RunFileError(str(self.file), problems)

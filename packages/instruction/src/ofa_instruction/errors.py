@@ -114,7 +114,7 @@ class InstructionError(ValueError):
 
     def __str__(self) -> str:
         line, carets = point(self.text, self.span)
-        lines = [f"  {line}", f"  {carets}", *(f"  {hint}" for hint in self.hint.splitlines())]
+        lines = [f"  {line}", f"  {carets}", *(f"  {hint}" for hint in self.hint.split("\n") if hint)]
         return "\n".join([f"{self.code}: {self.message}", *(line.rstrip() for line in lines)])
 
 

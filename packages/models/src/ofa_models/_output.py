@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 from ofa_modalities.struct.output import Sql, Table
+from ofa_modalities.text.numbers import plain_list
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -382,7 +383,7 @@ def _plain(value: object) -> Any:
         case Candidate():
             return {"value": _plain(value.value), "log_probability": value.log_probability}
         case np.ndarray() | np.generic():
-            return value.tolist()
+            return plain_list(value)
         case Mapping():
             return {str(key): _plain(part) for key, part in value.items()}
         case list() | tuple():

@@ -23,6 +23,7 @@ import numpy as np
 from ofa_modalities.audio.output import Audio
 from ofa_modalities.motion.output import Motion
 from ofa_modalities.struct.output import Table
+from ofa_modalities.text import numbers
 from ofa_modalities.video.output import Video
 from PIL.Image import Image
 
@@ -144,9 +145,13 @@ def plain(value: Any) -> object:
         case os.PathLike():
             return os.fspath(value)
         case np.generic():
-            return plain(value.item())
+            return plain(numbers.plain(value))
         case np.ndarray():
-            return plain(value.tolist()) if value.size <= _MOST_NUMBERS else f"array of {' x '.join(map(str, value.shape))}"
+            return (
+                plain(numbers.plain_list(value))
+                if value.size <= _MOST_NUMBERS
+                else f"array of {' x '.join(map(str, value.shape))}"
+            )
         case Mapping():
             path = value.get("path")
             if isinstance(path, str) and set(value) <= {"path", "bytes", "array", "sampling_rate"}:
@@ -158,4 +163,4 @@ def plain(value: Any) -> object:
             return getattr(value, "filename", "") or f"Image({value.width} x {value.height} px)"
         case Table():
             return plain(value.to_plain())
-    return str(value)
+    return numbers.spell_number(value) or str(value)

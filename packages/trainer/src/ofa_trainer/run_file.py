@@ -17,6 +17,7 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from ofa_modalities.lines import read_text_file
 from pydantic import ValidationError
 
 from ofa_trainer.plans import RunFile, TaskFilePlan
@@ -41,7 +42,7 @@ def load_run(path: str | FilePath, overrides: Iterable[str] = ()) -> RunFile:
     """
     path = FilePath(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text_file(path)
     except (OSError, UnicodeDecodeError) as error:
         raise RunFileError(str(path), [Problem((), f"cannot be read: {error}")]) from error
     run = parse_run(text, str(path), overrides)

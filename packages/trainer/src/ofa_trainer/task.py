@@ -24,7 +24,7 @@ from ofa_trainer.plans import PATH_OPTIONS, NamedOptions
 from ofa_trainer.row_transforms.plans import Crop, Mirror, RowTransformPlan
 from ofa_trainer.source import Source
 from ofa_trainer.sources.common import DataError
-from ofa_trainer.sources.opening import open_source, parts_of
+from ofa_trainer.sources.opening import is_path, open_source, parts_of
 
 if TYPE_CHECKING:
     from ofa_instruction import BackendSpec, TaskPlan
@@ -92,6 +92,8 @@ class Task:
                 raise ValueError(f"task `{name}`: a weight is a positive number, not {given}")
         if valid is not False and isinstance(valid, Real) and not 0 <= float(valid) < 1:
             raise ValueError(f"task `{name}`: `valid` is a share of the training rows, 0 to below 1, or rows, not {valid}")
+        if delimiter is not None and not any(map(is_path, (train, valid, test))):
+            raise ValueError(f"task `{name}`: a delimiter is that of a file, and no rows come from one")
         self.name = name
         self.instruction = instruction if isinstance(instruction, str) else " ||| ".join(instruction)
         self.closed_sets = {key: tuple(values) for key, values in (closed_sets or {}).items()}
@@ -188,7 +190,7 @@ class Task:
                 self._given[split],
                 name=f"{self.name}/{split}",
                 base=self.base,
-                delimiter=self.delimiter,
+                delimiter=self.delimiter if is_path(self._given[split]) else None,
                 root=self.root,
                 instruction=self.instruction,
             )

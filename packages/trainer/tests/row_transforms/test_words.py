@@ -81,7 +81,7 @@ def test_an_index_whose_words_must_be_exchanged_is_refused() -> None:
     mirror = Mirror(swap={"left": "right"}, probability=1)
     image = np.zeros((4, 4), np.uint8)
     change = RowChanges(reaches=(reach(mirror, "[IMAGE:img] [TEXT:count] -> [CATEGORY:side]"),))
-    for index in (0, np.int64(1)):
+    for index in (0, np.int64(1), "1", " 0"):
         with pytest.raises(SampleError, match="an index tells no words: give the label") as caught:
             change({"img": image, "count": 7, "side": index}, np.random.default_rng(0))
         assert caught.value.column == "side"

@@ -18,6 +18,7 @@ from ofa_modalities.box.forms import Box, BoxForm
 from ofa_modalities.box.reading import read_box
 from ofa_modalities.image.reading import MAX_PIXELS, read_image
 from ofa_modalities.processor import SampleError
+from ofa_modalities.text.numbers import plain
 from ofa_modalities.video.clip import MirroredVideo
 from PIL import Image, ImageOps
 
@@ -172,7 +173,8 @@ def _written(box: Box, *, move: Callable[[Box], Box], form: BoxForm, size_px: tu
 
 
 def _swapped(value: object, text: TextColumn, swap: WordSwap) -> object:
-    if text.indexed and isinstance(value, int | np.integer) and not isinstance(value, bool):
+    value = plain(value)
+    if text.indexed and (type(value) is int or (isinstance(value, str) and value.strip().isdecimal())):
         raise SampleError(text.column, "an index tells no words: give the label, or name the columns that do with `texts`")
     return swap(value) if isinstance(value, str) else value
 

@@ -40,6 +40,10 @@ class CsvSource:
         header = next(found, None)
         if header is None:
             raise DataError(f"{path.name}: the file is empty; its first row names the columns")
+        if "\0" in header[0]:
+            raise DataError(
+                f"{path.name}: its first row holds NUL characters; UTF-16 without a byte order mark? `encoding` says it"
+            )
         self.columns = check_header(self._cells(header[0]), path.name)
         self._text = text
         spans = [(start, line) for _, start, line in found]

@@ -146,9 +146,19 @@ def rows_of_frame(frame: Any) -> list[Mapping[str, object]]:
 
     Raises DataError where two columns have one name.
     """
+    if any(name is not None for name in frame.index.names):
+        frame = _with_index(frame)
     names = check_names([" ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns])
     columns = [map(_listed, column_values(frame.iloc[:, place])) for place in range(len(names))]
     return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+def _with_index(frame: Any) -> Any:
+    """The frame with its index as columns where that has names, as pandas writes it to files."""
+    try:
+        return frame.reset_index()
+    except ValueError as error:
+        raise DataError(f"the frame's index is called as one of its columns is: {error}") from error
 
 
 def _listed(value: object) -> object:

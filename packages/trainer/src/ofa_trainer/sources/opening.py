@@ -58,9 +58,8 @@ def open_source(
     Raises DataError.
     """
     catalog = catalog or default_catalog()
-    if isinstance(value, str) or hasattr(value, "__fspath__"):
-        value = SourcePlan(path=str(value))
-    if isinstance(value, SourcePlan):
+    if is_path(value):
+        value = value if isinstance(value, SourcePlan) else SourcePlan(path=str(value))
         slots = FolderSlots() if instruction is None else folder_slots(instruction, catalog)
         reading = Reading(delimiter=delimiter, usual=usual, root=None if root is None else str(root), slots=slots)
         return _open_plan(value, base or Path(), catalog, reading)
@@ -82,6 +81,11 @@ def open_source(
 
         return RowsSource(cast("Rows", value), name, _folder(root, base))
     raise DataError(f"rows come from a path, a list of mappings, a frame, a dataset or a source, not from {kind}")
+
+
+def is_path(value: object) -> bool:
+    """Whether rows come from a file or a folder."""
+    return isinstance(value, str | SourcePlan) or hasattr(value, "__fspath__")
 
 
 def parts_of(value: object, base: Path | None = None, catalog: Catalog | None = None) -> dict[str, SourcePlan]:

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 class Renamed:
     """The same rows under the column names of an instruction: ``columns`` maps those to names in the data.
 
-    A row that lacks a column lacks it under either name; with ``either`` the instruction's own name will do.
+    A row that lacks a column lacks it under either name. either: the instruction's own name will do, and the data's is left out.
     """
 
     def __init__(self, source: Source, columns: Mapping[str, str], *, either: bool = False) -> None:
         self.source, self.columns, self.either = source, dict(columns), either
+        self.renamed = frozenset(columns.values()) - frozenset(columns)
         self.root: Path | None = getattr(source, "root", None)
 
     def __len__(self) -> int:
@@ -39,7 +40,8 @@ class Renamed:
     def read(self, index: int, epoch: int) -> Mapping[str, object]:
         """One row."""
         row = self.source.read(index, epoch)
-        kept = {name: value for name, value in row.items() if self.either or name not in self.columns}
+        left_out = self.renamed if self.either else self.columns
+        kept = {name: value for name, value in row.items() if name not in left_out}
         return kept | {name: row[stored] for name, stored in self.columns.items() if stored in row}
 
 
