@@ -141,7 +141,7 @@ def demo(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Ratios and counts; ``-- --json`` prints them for a program."""
     environment = full_environment(session)
-    for name in ("imports", "memory", "throughput", "t5_steps", "encoding"):
+    for name in ("imports", "memory", "throughput", "t5_steps", "t5_answers", "encoding"):
         environment.run("python", f"benchmarks/{name}.py", *session.posargs)
 
 
