@@ -87,8 +87,16 @@ def test_schedules_stay_between_zero_and_the_peak(kind: ScheduleKind, total: int
     assert peak <= total // 10
 
 
-def test_an_unknown_number_of_steps_warms_up_and_stays() -> None:
-    unknown = Schedule("warmup-stable-decay", None, 4, 0.02)
-    assert [unknown.factor(step) for step in range(6)] == [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
+@pytest.mark.parametrize("kind", ["warmup-stable-decay", "cosine", "linear"])
+def test_an_unknown_number_of_steps_falls_with_the_share_of_the_run(kind: ScheduleKind) -> None:
+    unknown = Schedule(kind, None, 4, 0.02)
+    assert [unknown.factor(step, 0.0) for step in range(6)] == [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
+    assert unknown.factor(0, 0.1) >= 0.9  # few slow steps are no longer warmed up than a tenth of the run
+    falling = [unknown.factor(50, share / 10) for share in range(11)]
+    assert falling == sorted(falling, reverse=True)
+    assert falling[-1] == pytest.approx(0.02)
+
+
+def test_a_known_number_of_steps_falls_with_them() -> None:
     known = Schedule("warmup-stable-decay", 100, 4, 0.0)
     assert [known.factor(step) for step in (0, 4, 50, 75)] == [0.2, 1.0, 1.0, 0.5]

@@ -175,10 +175,17 @@ def test_checkpoints_rotate_and_the_best_stays(tmp_path: Path) -> None:
     assert find_checkpoint(tmp_path / "demo") == tmp_path / "demo" / "checkpoint"
 
 
-def test_minutes_alone_set_the_number_of_steps_once(tmp_path: Path) -> None:
-    trained = trainer(steps=None, minutes=0.05).fit("nano", tasks(), output=tmp_path)
+def test_minutes_alone_end_with_the_rate_at_its_end(tmp_path: Path) -> None:
+    recorder = Recorder()
+    trained = trainer(steps=None, minutes=0.05, log_every=1, reporters=[recorder]).fit("nano", tasks(), output=tmp_path)
     assert trained.reason == "done"
-    assert trained.state.step > 5
+    assert trained.state.total_steps is None
+    steps = [event for event in recorder.events if isinstance(event, StepDone)]
+    assert len(steps) == trained.state.step
+    assert steps[-1].lr < 0.5
+    assert [event.lr for event in steps[len(steps) // 2 :]] == sorted(
+        [event.lr for event in steps[len(steps) // 2 :]], reverse=True
+    )
 
 
 def test_an_unbuilt_model_stays_unbuilt_and_random_numbers_untouched() -> None:

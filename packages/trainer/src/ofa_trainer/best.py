@@ -49,6 +49,10 @@ class Measure:
             return None
         return sum(found) / len(found)
 
+    def rows(self, figures: Mapping[str, Mapping[str, Figure]]) -> int:
+        """Rows that the score is from; 0 where it is the loss, which is always that of all rows."""
+        return sum(figures[one.task][one.key].rows for one in self.figures if one.key in figures.get(one.task, {}))
+
 
 def measure_of(best_by: str | None, prepared: Prepared, *, judged: bool) -> Measure:
     """What ``best_by`` names; None: the main figure of each task that has validation rows, the loss where there is none.

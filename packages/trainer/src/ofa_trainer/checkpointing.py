@@ -34,6 +34,7 @@ from torch import Tensor
 
 from ofa_trainer.reporting.events import Figure
 from ofa_trainer.stream import StreamState
+from ofa_trainer.verdict import ValidationPoint
 
 CHECKPOINTS = "checkpoints"
 CHECKPOINT = "checkpoint"
@@ -57,6 +58,10 @@ class RunState(BaseModel):
     total_steps: int | None
     stream: StreamState
     elapsed_s: float
+    validating_s: float = 0.0
+    """The part of ``elapsed_s`` that validations took."""
+    points: tuple[ValidationPoint, ...] = ()
+    """Validations so far."""
     best_step: int | None = None
     best_loss: float | None = None
     best_score: float | None = None

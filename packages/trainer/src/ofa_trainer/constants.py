@@ -40,7 +40,7 @@ MEDIA_ROWS = 16
 MEDIA_CANDIDATES = 4
 _MEDIA = frozenset(("IMAGE", "VIDEO", "AUDIO", "MOTION"))
 _WORD_COUNTS = (1, 2, 4, 8, 12)
-_SHOWN_CHARACTERS = 40
+_SHOWN_CHARACTERS = 30
 
 Judge = Callable[[Sequence[Judged]], Scores]
 

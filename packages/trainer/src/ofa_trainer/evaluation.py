@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import math
+import random
+import time
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,6 +30,7 @@ from ofa_models.generation.unused import unused_options
 from ofa_models.session import Session
 
 from ofa_trainer.constants import Constant, ConstantAnswers
+from ofa_trainer.limits import limited, part_of
 from ofa_trainer.metrics.choosing import metrics_of, split_named
 from ofa_trainer.metrics.infilling import shown_text
 from ofa_trainer.metrics.lists import by_row, items_of
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
     from ofa_models._resolving import Resolved
 
 logger = logging.getLogger(__name__)
+
+LIMITED_BATCH_ROWS = 16
+"""Rows that are answered between two looks at the clock, where there is a limit."""
 
 _BAD_ROWS_SHOWN = 5
 
@@ -183,15 +189,16 @@ def evaluate(
     """
     constants = ConstantAnswers() if constants is None else constants
     plan, catalog = plan or EvaluatePlan(), catalog or default_catalog()
-    programs = [session.resolve(task.name).program for task in tasks]
+    programs = [_resolved(session, task, catalog).program for task in tasks]
     for message in unused_options(plan.generation, programs, session.checkpoint.plan.generation):
         warnings.warn(f"{message} (in any task that is judged)", OFAWarning, stacklevel=2)
     found = {}
-    for task in tasks:
+    until = None if plan.seconds is None else time.perf_counter() + plan.seconds
+    for number, task in enumerate(tasks):
         source = task.source(plan.split)
         if source is None:
             raise DataError(f"task `{task.name}` has no {plan.split} rows")
-        found[task.name] = _evaluate_task(session, task, source, plan, catalog, constants)
+        found[task.name] = _evaluate_task(session, task, source, plan, catalog, constants, part_of(until, len(tasks) - number))
     evaluation = Evaluation(plan=plan, tasks=found)
     if not any(task.rows for task in found.values()):
         raise DataError(evaluation.complaint())
@@ -199,9 +206,17 @@ def evaluate(
 
 
 def _evaluate_task(
-    session: Session, task: Task, source: Source, plan: EvaluatePlan, catalog: Catalog, constants: ConstantAnswers
+    session: Session,
+    task: Task,
+    source: Source,
+    plan: EvaluatePlan,
+    catalog: Catalog,
+    constants: ConstantAnswers,
+    until: float | None,
 ) -> TaskEvaluation:
     resolved = _resolved(session, task, catalog)
+    if task.name in session.instructions:
+        _tell_other_instruction(resolved, task, catalog)
     slots = answered_slots(resolved.plan)
     metrics = {slot.column: metrics_of(slot, task.metrics, catalog, repeated=_repeated(resolved, slot)) for slot in slots}
     _check_all_used(task, metrics)
@@ -213,11 +228,18 @@ def _evaluate_task(
     kept: list[int] = []
     probabilities: list[float] = []
     chosen = spread_indices(len(source), len(source) if plan.rows is None else plan.rows, plan.seed)
-    for start in range(0, len(chosen), plan.batch_rows):
-        indices = chosen[start : start + plan.batch_rows]
+    batch_rows = plan.batch_rows
+    if until is not None:  # any beginning of them is a spread part
+        chosen = random.Random(plan.seed).sample(chosen, len(chosen))
+        batch_rows = min(batch_rows, LIMITED_BATCH_ROWS)
+    for start in range(0, len(chosen), batch_rows):
+        if start and until is not None and time.perf_counter() >= until:
+            break
+        indices = chosen[start : start + batch_rows]
         good, rows, examples, references = _encode(resolved, task, source, indices, plan, bad, set().union(*reads.values()))
         root: Path | None = getattr(source, "root", None)
-        outputs = session.answer(resolved, examples, generation=plan.generation, rows=rows, root=root)
+        generation = plan.generation if plan.slack is None else limited(plan.generation, resolved, references, plan.slack)
+        outputs = session.answer(resolved, examples, generation=generation, rows=rows, root=root)
         unfinished.update(slot.column for output in outputs for slot in output.slots if not slot.finished)
         kept += good
         probabilities += [math.exp(output.log_probability) for output in outputs]
@@ -250,7 +272,7 @@ def _evaluate_task(
             constant = constants.constant(task, resolved, slot.column, metric.spec, metric.scores, answered)
             results[f"{slot.column}/{name}"] = metric.beside(found, constant, answered)
     return TaskEvaluation(
-        rows=len(chosen) - len(bad),
+        rows=len(kept),
         bad=tuple(bad),
         metrics=results,
         judged={column: tuple(found) for column, found in judged.items()},
@@ -264,9 +286,7 @@ def _evaluate_task(
 def _resolved(session: Session, task: Task, catalog: Catalog) -> Resolved:
     if task.name not in session.instructions:
         return session.resolve(str(parse_template(task.instruction, catalog=catalog)[0]))
-    resolved = session.resolve(task.name)
-    _tell_other_instruction(resolved, task, catalog)
-    return resolved
+    return session.resolve(task.name)
 
 
 def _tell_other_instruction(resolved: Resolved, task: Task, catalog: Catalog) -> None:

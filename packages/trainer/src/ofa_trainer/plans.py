@@ -26,7 +26,8 @@ class TrainerOptions(Plan):
     steps: int | None = Field(default=None, ge=1)
     """Optimiser steps; the schedule's length. None: 500, or as many as fit into ``minutes``."""
     minutes: float | None = Field(default=None, gt=0)
-    """Beside ``steps``: a cap, the run stops there. Alone: the number of steps is set once from the measured speed."""
+    """Of training and validation. Beside ``steps``: a cap, the run stops there. Alone: as many steps as fit; the rate falls with
+    the time, which is measured at every step, and has fallen when it is over."""
     stop_after: int | None = Field(default=None, ge=1)
     """Stop and save after this step; the schedule stays that of ``steps``."""
     batch_tokens: int = Field(default=8192, ge=16)
@@ -73,17 +74,20 @@ class TrainerOptions(Plan):
     """Training rows of each task, spread over all, that tokenizer, closed sets and what processors fit are read from."""
     hosts: tuple[str, ...] = ()
     """Names of hosts that URLs in the rows may be fetched from; without any, a URL is a bad row."""
-    validate_every: int = Field(default=0, ge=0)
-    """Steps between validations; 0: at the end only."""
+    validate_every: int | None = Field(default=None, ge=0)
+    """Steps between validations; 0: at the end only. None: an eighth of the run, and at least 20 steps."""
     valid_rows: int = Field(default=200, ge=1)
     """Validation rows of each task, spread over all that there are."""
     valid_metrics: bool = True
-    """Answer the validation rows as well and judge the answers."""
+    """Answer the validation rows as well and judge the answers. Answers end at twice the longest reference."""
+    valid_share: float | None = Field(default=0.2, gt=0)
+    """Of the time of training, what validations may take: a spread part of the rows is judged where all take longer, and
+    validations that ``minutes`` have no time for are left out. None: no bound, as under ``deterministic`` without ``minutes``."""
     best_by: str | None = None
     """What the best step is the best by: ``loss``, or a task's figure as ``TASK/COLUMN/METRIC``. None: the first metric of the
     task, of several tasks their mean; the loss where no answers are judged."""
     save_every: int = Field(default=0, ge=0)
-    """Steps between checkpoints; 0: with every validation and at the end."""
+    """Steps between checkpoints; 0: with every validation, by itself with those that are the best so far, and at the end."""
     keep: int = Field(default=2, ge=1)
     """Newest checkpoints that are kept, the best one beside them."""
     log_every: int = Field(default=10, ge=1)
@@ -213,6 +217,10 @@ class EvaluatePlan(Plan):
     rows: int | None = Field(default=None, ge=1)
     """Rows of each task, spread over all that there are; None: all."""
     batch_rows: int = Field(default=32, ge=1)
+    slack: float | None = Field(default=None, ge=1)
+    """Answers of open texts, and lists, end at so many times the longest reference beside them; None: at their own limits."""
+    seconds: float | None = Field(default=None, ge=0)
+    """Answer rows for so long, at least one batch of each task, in an order that makes any part a spread one; None: all rows."""
     level: float = Field(default=0.95, gt=0, lt=1)
     resamples: int = Field(default=2000, ge=1)
     seed: int = 0

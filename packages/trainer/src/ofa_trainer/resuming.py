@@ -44,6 +44,7 @@ FREE_ON_RESUME = frozenset(
         "validate_every",
         "valid_rows",
         "valid_metrics",
+        "valid_share",
         "best_by",
         "save_every",
         "keep",

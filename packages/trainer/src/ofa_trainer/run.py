@@ -11,8 +11,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, TypeVar
@@ -37,7 +36,8 @@ from ofa_trainer.checkpointing import (
     write_state,
 )
 from ofa_trainer.cutting import column_of, count_cuts, cut_message, look_for_cuts, summary
-from ofa_trainer.loop import Interrupted, StepResult, StepRunner
+from ofa_trainer.loop import Interrupted, StepRunner
+from ofa_trainer.pacing import Clock, Pace
 from ofa_trainer.plans import TrainerOptions
 from ofa_trainer.preparing import Prepared
 from ofa_trainer.reporting.events import (
@@ -47,43 +47,30 @@ from ofa_trainer.reporting.events import (
     RunEnded,
     RunStarted,
     Saved,
-    StepDone,
+    Summary,
     Validated,
     ValueCut,
     ValueEmpty,
     Warned,
     left_out,
 )
+from ofa_trainer.reporting.window import Window
 from ofa_trainer.schedule import Schedule
 from ofa_trainer.stream import RowStream, StepRows
+from ofa_trainer.verdict import ValidationPoint, sentences, with_point
 
 logger = logging.getLogger(__name__)
 
 EndReason = Literal["done", "stopped", "time", "interrupted"]
 ResultT = TypeVar("ResultT")
 DEFAULT_STEPS = 500
-FIRST_STEPS_TIMED = 5
-"""Steps left out of the measured speed: the first ones warm caches up."""
-
-
-@dataclass(slots=True)
-class Clock:
-    """Time of the run, earlier parts of it included."""
-
-    before_s: float = 0.0
-    started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds of training so far."""
-        return self.before_s + time.perf_counter() - self.started
 
 
 class Run:
     """One run of a model on prepared tasks.
 
-    save_model: writes a checkpoint into a folder, with what its second argument adds. judge: answers validation rows and
-        returns figures by task.
+    save_model: writes a checkpoint into a folder, with what its second argument adds. judge: answers validation rows for so many
+        seconds (None: all of them) and returns figures by task.
     """
 
     def __init__(
@@ -98,7 +85,7 @@ class Run:
         *,
         output: Path | None,
         save_model: Callable[[Path, Callable[[Path], None]], None],
-        judge: Callable[[], dict[str, dict[str, Figure]]],
+        judge: Callable[[float | None], dict[str, dict[str, Figure]]],
         measure: Measure,
         preparing_s: float = 0.0,
     ) -> None:
@@ -107,14 +94,24 @@ class Run:
         self.save_model, self.judge, self.measure, self.preparing_s = save_model, judge, measure, preparing_s
         steps = options.steps or (None if options.minutes is not None else DEFAULT_STEPS)
         self.state = RunState(step=0, total_steps=steps, stream=stream.start(), elapsed_s=0.0)
-        self.clock = Clock()
+        self._pace_from(self.state)
+        self.verdict: list[str] = []
+        """Plain sentences on what the run has come to."""
         self.saved: RunState | None = None
         """As the newest checkpoint has it."""
         self.published: int | None = None
         """Step that ``checkpoint`` in the output folder is of."""
         self.best_weights: dict[str, Tensor] | None = None
         """Of the best step, where no folder keeps them; on the CPU."""
-        self._window = _Window()
+        self._window = Window()
+        self._train_losses: list[float] = []
+        """Of the steps since the last validation."""
+        self._figures: dict[str, dict[str, Figure]] = {}
+        """Of the last validation."""
+
+    def _pace_from(self, state: RunState) -> None:
+        self.clock = Clock(state.elapsed_s, state.validating_s)
+        self.pace = Pace(self.options, self.clock, validates=bool(self.validation))
 
     # State
 
@@ -153,7 +150,7 @@ class Run:
 
     def train(self) -> EndReason:
         """Run to the end. Raises Interrupted, NonFiniteLoss, TooManyBadRows; the last whole checkpoint stays."""
-        self.clock = Clock(self.state.elapsed_s)
+        self._pace_from(self.state)
         self._report_start()
         self._report_expected_cuts()
         reason: EndReason | Literal["failed"] = "failed"
@@ -181,7 +178,8 @@ class Run:
         reason = self._end(asked)
         if reason is not None:
             return reason
-        schedule = Schedule.of(self.options, self.state.total_steps)
+        schedule, pace = Schedule.of(self.options, self.state.total_steps), self.pace
+        pace.start(self.state.step, self.state.total_steps)
         with contextlib.closing(self.stream.steps(self.state.stream)) as steps:
             while True:
                 waiting = time.perf_counter()
@@ -191,32 +189,21 @@ class Run:
                 self._report_bad(rows)
                 self._report_cuts(rows)
                 self._report_empty(rows)
-                result = self.runner.step(rows, step + 1, schedule.factor(step))
+                factor = schedule.factor(step, pace.progress(step, self.state.total_steps))
+                result = self.runner.step(rows, step + 1, factor)
                 self._advance(rows)
-                schedule.total = self._total_steps(schedule)
                 self._window.add(result, waited)
-                self._report_step(schedule.factor(step))
+                self._train_losses.append(self._weighed(result.losses))
                 reason = self._end(asked)
-                if reason is None:
-                    self._between_steps()
-                else:
+                self._report_step(factor, last=reason is not None)
+                reason = reason or self._end(asked)  # a report may ask for it
+                if reason is not None:
                     return reason
+                self._between_steps()
 
     def _advance(self, rows: StepRows) -> None:
         changes: dict[str, Any] = {"step": self.state.step + 1, "stream": rows.state, "elapsed_s": self.clock.elapsed_s}
         self.state = self.state.model_copy(update=changes)
-
-    def _total_steps(self, schedule: Schedule) -> int | None:
-        """Set the number of steps once, from the speed so far, where only the minutes were given."""
-        minutes, step = self.options.minutes, self.state.step
-        if self.state.total_steps is not None or minutes is None:
-            return self.state.total_steps
-        elapsed, budget = self.clock.elapsed_s, minutes * 60
-        if elapsed < budget * schedule.calibration_share() or step <= FIRST_STEPS_TIMED:
-            return None
-        total = step + max(1, int((budget - elapsed) / (elapsed / step)))
-        self.state = self.state.model_copy(update={"total_steps": total})
-        return total
 
     def _end(self, asked: threading.Event) -> EndReason | None:
         state, options = self.state, self.options
@@ -226,14 +213,14 @@ class Run:
             return "interrupted"
         if options.stop_after is not None and state.step >= options.stop_after:
             return "stopped"
-        if options.minutes is not None and self.clock.elapsed_s >= options.minutes * 60:
+        if self.pace.is_over(state.step):
             return "done" if options.steps is None else "time"
         return None
 
     def _between_steps(self) -> None:
         step, options = self.state.step, self.options
-        validates = bool(options.validate_every) and step % options.validate_every == 0
-        if step % options.save_every == 0 if options.save_every else validates:
+        validates = self.pace.is_due(step, self.state.total_steps)
+        if step % options.save_every == 0 if options.save_every else validates and options.validate_every is not None:
             self.save()
         if validates:
             self.validate()
@@ -242,40 +229,77 @@ class Run:
         if self.saved is None or self.saved.step != self.state.step:
             self.save()
         if reason in ("done", "time"):
-            self.validate()
+            self.validate(last=True)
         self._publish()
         if self.output is not None:
             rotate(self.output, self.options.keep, self.state.best_step)
         if reason == "time":
             logger.warning("the minutes are over at step %d of %s", self.state.step, self.state.total_steps)
+        if self.pace.left_out:
+            logger.warning("%d validations were left out, the minutes had no time for them", self.pace.left_out)
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        state = self.state
+        self.verdict = sentences(
+            state.points, best_step=state.best_step, best_by=state.best_by, figures=state.best_figures or self._figures
+        )
+        self.reporter.report(
+            Summary(
+                step=state.step,
+                best_step=state.best_step,
+                best_by=state.best_by,
+                metrics=state.best_figures,
+                verdict=tuple(self.verdict),
+            )
+        )
 
     # Between steps
 
-    def validate(self) -> None:
+    def validate(self, *, last: bool = False) -> None:
         """Loss and figures of the validation rows. What fails is told and left out: the run is worth more."""
         if not self.validation:
             return
         started = time.perf_counter()
+        allowance_s = self.pace.allowance_s(last=last)
         with torch.random.fork_rng(devices=[self.runner.device] if self.runner.device.type == "cuda" else []):
             losses = self._attempt("the validation loss", lambda: self.runner.validate(self.validation))
-            figures = self._attempt("judging the validation rows", self.judge)
+            figures = self._attempt("judging the validation rows", lambda: self.judge(allowance_s)) or {}
+        seconds = time.perf_counter() - started
+        self.pace.validated(self.state.step, seconds)
         if not losses:
             return
-        shares = {task.plan.name: task.loss_share for task in self.prepared.train_plan.tasks}
-        loss = sum(shares[name] * value for name, value in losses.items()) / sum(shares[name] for name in losses)
-        best = self._compare(loss, figures or {})
+        loss = self._weighed(losses)
+        self._figures = figures
+        self._note(loss, figures)
+        best = self._compare(loss, figures)
         event = Validated(
             step=self.state.step,
             loss=loss,
             losses=losses,
-            metrics=figures or {},
+            metrics=figures,
             best=best,
             best_by=self.measure.name,
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
         )
         self.reporter.report(event)
         if best:
             self._keep_best()
+
+    def _weighed(self, losses: Mapping[str, float]) -> float:
+        """One loss of those by task."""
+        shares = {task.plan.name: task.loss_share for task in self.prepared.train_plan.tasks}
+        return sum(shares[name] * value for name, value in losses.items()) / sum(shares[name] for name in losses)
+
+    def _note(self, loss: float, figures: dict[str, dict[str, Figure]]) -> None:
+        """Remember a validation for what is said at the end."""
+        losses, self._train_losses = self._train_losses, []
+        train_loss = sum(losses) / len(losses) if losses else None
+        point = ValidationPoint(step=self.state.step, train_loss=train_loss, loss=loss, score=self.measure.score(loss, figures))
+        update: dict[str, Any] = {"validating_s": self.clock.validating_s}
+        if math.isfinite(loss) and (train_loss is not None or not self.state.points):
+            update["points"] = with_point(self.state.points, point)
+        self.state = self.state.model_copy(update=update)
 
     def _attempt(self, what: str, action: Callable[[], ResultT]) -> ResultT | None:
         """The action's result; None where it fails, which is told."""
@@ -292,8 +316,11 @@ class Run:
         state, score = self.state, self.measure.score(loss, figures)
         if score is None:
             return False
+        rows, best_rows = self.measure.rows(figures), self.measure.rows(state.best_figures)
+        if rows < best_rows:
+            return False  # time allowed for fewer rows, whose figure says less
         known = (-math.inf, 0.0) if state.best_score is None else (state.best_score, -_finite(state.best_loss))
-        if (score, -_finite(loss)) <= known:
+        if rows == best_rows and (score, -_finite(loss)) <= known:
             return False
         self.state = state.model_copy(
             update={
@@ -339,7 +366,7 @@ class Run:
         if self.output is None or self.saved is None:
             return
         found = self.state.model_copy(update={"numbers": self.saved.numbers, "elapsed_s": self.clock.elapsed_s})
-        if found.best_step != self.saved.best_step and found.step == self.saved.step:
+        if found.step == self.saved.step and (found.points, found.best_step) != (self.saved.points, self.saved.best_step):
             rewrite_state(step_folder(self.output, found.step), found)
             self.saved = found
         step = self.saved.step if self.saved.best_step is None else self.saved.best_step
@@ -409,63 +436,21 @@ class Run:
         if cells:
             self.state = self.state.model_copy(update={"empty": emptiness.add_counts(self.state.empty, cells)})
 
-    def _report_step(self, factor: float) -> None:
-        state, window = self.state, self._window
-        last = state.total_steps is not None and state.step >= state.total_steps
-        if state.step % self.options.log_every and not last:
+    def _report_step(self, factor: float, *, last: bool) -> None:
+        state = self.state
+        if self._window.is_empty or (state.step % self.options.log_every and not last):
             return
-        self.reporter.report(window.event(state, factor, self.clock.elapsed_s, self.options.minutes))
-        self._window = _Window()
-
-
-@dataclass(slots=True)
-class _Window:
-    """Figures since the last report."""
-
-    results: list[StepResult] = field(default_factory=list)
-    waited_s: float = 0.0
-    started: float = field(default_factory=time.perf_counter)
-
-    def add(self, result: StepResult, waited_s: float) -> None:
-        self.results.append(result)
-        self.waited_s += waited_s
-
-    def event(self, state: RunState, factor: float, elapsed_s: float, minutes: float | None) -> StepDone:
-        results, seconds = self.results, max(1e-9, time.perf_counter() - self.started)
-        tokens, rows = sum(result.tokens for result in results), sum(result.rows for result in results)
-        left = None if minutes is None else max(0.0, minutes * 60 - elapsed_s)
-        if state.total_steps is not None:
-            left = (state.total_steps - state.step) * seconds / len(results)
-        return StepDone(
-            step=state.step,
-            steps=state.total_steps,
-            loss=sum(result.loss for result in results) / len(results),
-            losses=_means([result.losses for result in results]),
-            terms=_means([result.terms for result in results]),
-            lr=factor,
-            gradient_norm=sum(result.gradient_norm for result in results) / len(results),
-            tokens=tokens,
-            rows=rows,
-            tokens_per_s=tokens / seconds,
-            rows_per_s=rows / seconds,
-            waited=min(1.0, self.waited_s / seconds),
-            elapsed_s=elapsed_s,
-            left_s=left,
-            bad_rows=state.stream.bad,
-        )
+        steps, left_s = state.total_steps, None
+        if steps is None:
+            done = self.pace.progress(state.step, None)
+            steps = state.step if last else round(state.step / done) if done > 0 else None
+            left_s = max(0.0, self.pace.budget_s - self.clock.elapsed_s)
+        self.reporter.report(self._window.event(state, factor, self.clock.elapsed_s, steps=steps, left_s=left_s))
+        self._window = Window()
 
 
 def _finite(loss: float | None) -> float:
     return loss if loss is not None and math.isfinite(loss) else math.inf
-
-
-def _means(parts: list[dict[str, float]]) -> dict[str, float]:
-    names = sorted({name for part in parts for name in part})
-    found: dict[str, float] = {}
-    for name in names:
-        values = [part[name] for part in parts if name in part]
-        found[name] = sum(values) / len(values)
-    return found
 
 
 @contextlib.contextmanager

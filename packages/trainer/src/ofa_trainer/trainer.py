@@ -56,6 +56,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+VALIDATION_SLACK = 2.0
+"""Of answers of validation rows: a model that has not learnt to stop yet says nothing of worth behind it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
@@ -63,7 +66,8 @@ class Trained:
 
     The best is that by :attr:`TrainerOptions.best_by`; a run without validation rows leaves its last step. ``last`` is the last
     step, as another :class:`Trained`. reason: why the run ended. state: where it ended. figures: of the validation of the best
-    step, by task, by ``column/metric``.
+    step, by task, by ``column/metric``. verdict: plain sentences where the run overfits, has stopped learning, or does no better
+    than a constant answer.
     """
 
     model: nn.Module
@@ -72,6 +76,7 @@ class Trained:
     reason: EndReason
     generation: GenerationOptions
     figures: dict[str, dict[str, Figure]] = field(default_factory=dict)
+    verdict: tuple[str, ...] = ()
     last_weights: Mapping[str, Tensor] | None = None
     """Of the last step, on the CPU; None: it is the best one."""
 
@@ -227,6 +232,7 @@ class Trainer:
             reason=reason,
             generation=self.generation,
             figures=run.state.best_figures,
+            verdict=tuple(run.verdict),
             last_weights=last_weights,
         )
 
@@ -281,7 +287,7 @@ class Trainer:
             Reporters((*self.reporters, *self._own_reporters(output, saved.state.step if saved else None))),
             output=output,
             save_model=lambda folder, extra: _save_model(model, prepared, self.generation, folder, extra),
-            judge=lambda: self._judge(prepared, model, constants),
+            judge=lambda seconds: self._judge(prepared, model, constants, seconds),
             measure=measure_of(options.best_by, prepared, judged=options.valid_metrics),
         )
         if saved is not None:
@@ -302,12 +308,16 @@ class Trainer:
 
             yield WandbReporter(self.options.wandb, output)
 
-    def _judge(self, prepared: Prepared, model: nn.Module, constants: ConstantAnswers) -> dict[str, dict[str, Figure]]:
+    def _judge(
+        self, prepared: Prepared, model: nn.Module, constants: ConstantAnswers, seconds: float | None
+    ) -> dict[str, dict[str, Figure]]:
         if not self.options.valid_metrics:
             return {}
         from ofa_trainer.evaluation import evaluate
 
-        plan = EvaluatePlan(split="valid", rows=self.options.valid_rows, generation=self.generation)
+        plan = EvaluatePlan(
+            split="valid", rows=self.options.valid_rows, generation=self.generation, slack=VALIDATION_SLACK, seconds=seconds
+        )
         tasks = [task for task in prepared.tasks if task.source("valid") is not None]
         model.eval()
         session = _session(model, prepared, self.generation)

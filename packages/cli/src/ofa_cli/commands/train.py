@@ -91,6 +91,7 @@ def _summary(trained: Trained, folder: Path) -> dict[str, Any]:
         "best_step": trained.state.best_step,
         "best_by": trained.state.best_by,
         "reason": trained.reason,
+        "verdict": list(trained.verdict),
         "validation": figures,
     }
 

@@ -154,7 +154,7 @@ DEMO_TASKS: tuple[DemoTask, ...] = (
 
 
 def trainer_options(*, minutes: float | None, steps: int | None, seed: int) -> TrainerOptions:
-    """How the demo trains. ``steps``: so many; else as many as fit into ``minutes``, set once from the measured speed."""
+    """How the demo trains. ``steps``: so many; else as many as fit into ``minutes``."""
     return TrainerOptions(
         steps=steps,
         minutes=None if steps is not None else minutes,

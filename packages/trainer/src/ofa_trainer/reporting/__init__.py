@@ -18,6 +18,7 @@ from ofa_trainer.reporting.events import (
     RunStarted,
     Saved,
     StepDone,
+    Summary,
     Validated,
     Warned,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "RunStarted",
     "Saved",
     "StepDone",
+    "Summary",
     "Validated",
     "Warned",
 ]

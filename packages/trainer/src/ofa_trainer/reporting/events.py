@@ -160,6 +160,19 @@ class Saved(Plan):
     seconds: float
 
 
+class Summary(Plan):
+    """What the run has come to."""
+
+    event: Literal["summary"] = "summary"
+    step: int
+    best_step: int | None
+    best_by: str | None
+    metrics: dict[str, dict[str, Figure]] = Field(default_factory=dict)
+    """Of the best step, by task, by ``column/metric``."""
+    verdict: tuple[str, ...] = ()
+    """Plain sentences: overfitted, stopped learning, no better than a constant answer; none where all is well."""
+
+
 class RunEnded(Plan):
     """The last event."""
 
@@ -175,7 +188,7 @@ class RunEnded(Plan):
 
 
 Event = Annotated[
-    Fitting | RunStarted | StepDone | RowSkipped | ValueCut | ValueEmpty | Validated | Warned | Saved | RunEnded,
+    Fitting | RunStarted | StepDone | RowSkipped | ValueCut | ValueEmpty | Validated | Summary | Warned | Saved | RunEnded,
     Field(discriminator="event"),
 ]
 

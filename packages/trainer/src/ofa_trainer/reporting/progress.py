@@ -15,6 +15,7 @@ from ofa_trainer.reporting.events import (
     RunStarted,
     Saved,
     StepDone,
+    Summary,
     Validated,
     ValueCut,
     ValueEmpty,
@@ -55,6 +56,8 @@ class ProgressReporter:
                 self._validated(event)
             case Saved():
                 self.console.print(f"saved {event.path}", style="dim", markup=False, highlight=False)
+            case Summary():
+                self._summary(event)
             case RunEnded():
                 self._ended(event)
 
@@ -134,6 +137,13 @@ class ProgressReporter:
                 first = (name, f"{loss:.3f}") if number == 0 else ("", "")
                 table.add_row(*map(Text, (*first, *cells)))
         self.console.print(table)
+
+    def _summary(self, event: Summary) -> None:
+        if event.best_step is not None:
+            best = f"best step: {event.best_step}, by {event.best_by}"
+            self.console.print(best, markup=False, highlight=False, soft_wrap=True)
+        for sentence in event.verdict:
+            self.console.print(sentence, style="bold yellow", markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def _ended(self, event: RunEnded) -> None:
         words = {
