@@ -26,6 +26,8 @@ MOST_IDS = 1 << 22
 """Most ids of a vocabulary."""
 MOST_CANDIDATES = 1 << 20
 """Most candidates of a closed set."""
+LONGEST_TEXT = 8192
+"""Characters of the fixed words of one instruction: every row carries them."""
 MOST_NESTED = 16
 """Repeats within each other."""
 
@@ -175,6 +177,16 @@ def _paths(nodes: tuple[NodePlan, ...], path: tuple[int, ...] = ()) -> Iterator[
                 pass
 
 
+def _characters(node: NodePlan) -> int:
+    match node:
+        case TextPlan(text=text):
+            return len(text)
+        case RepeatPlan(body=inner):
+            return sum(map(_characters, inner))
+        case _:
+            return 0
+
+
 def _check_reference(slot: SlotPlan, slots: tuple[SlotPlan, ...], paths: list[tuple[int, ...]]) -> None:
     """Raises ValueError where a slot refers to none that it can see, to itself, or round in a circle."""
     seen, here = {slot.index}, slot.refers_to
@@ -207,10 +219,16 @@ class InstructionPlan(Plan):
     @model_validator(mode="after")
     def _slots_are_numbered_and_refer_to_each_other(self) -> Self:
         paths = [path for side in (self.source, self.target) for path in _paths(side)]
+        if (characters := sum(map(_characters, (*self.source, *self.target)))) > LONGEST_TEXT:
+            raise ValueError(f"its fixed words have {characters:,} characters; at most {LONGEST_TEXT:,} are carried by every row")
         for number, slot in enumerate(self.slots):
             if slot.index != number:
                 raise ValueError(
                     f"the slot of column {named(slot.column)} has the index {shown(slot.index)}, and it is slot {number}"
+                )
+            if slot.generator is not None and (slot.side == "source" or slot.no_loss):
+                raise ValueError(
+                    f"the slot {number} (column {named(slot.column)}) is given, and has a generator that would answer it"
                 )
             _check_reference(slot, self.slots, paths)
         for side, nodes in (("source", self.source), ("target", self.target)):

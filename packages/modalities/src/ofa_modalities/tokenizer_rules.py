@@ -131,8 +131,9 @@ def _largest_id(model: object) -> int:
     if not isinstance(kind, str) or kind not in _MODELS.split():
         raise _bad("model.type", f"{shown(kind)} is none of {_MODELS}")
     for key in ("continuing_subword_prefix", "end_of_word_suffix", "unk_token"):
-        if len(model.get(key) or "") > _LONGEST_PIECE:
-            raise _bad(f"model.{key}", f"more than {_LONGEST_PIECE} characters")
+        piece = model.get(key)
+        if piece is not None and not (isinstance(piece, str) and len(piece) <= _LONGEST_PIECE):
+            raise _bad(f"model.{key}", f"{shown(piece)} is no text of at most {_LONGEST_PIECE} characters")
     longest_word = model.get("max_input_chars_per_word", 100)
     if not isinstance(longest_word, int) or not 0 < longest_word <= _LONGEST_TOKEN:
         raise _bad("model.max_input_chars_per_word", f"{shown(longest_word)} lies outside of 1 … {_LONGEST_TOKEN:,}")

@@ -20,7 +20,8 @@ from ofa_modalities.closed_set import check_candidates
 from ofa_modalities.encoder import TaskEncoder
 from ofa_modalities.program import Program
 
-from ofa_models.checkpoint import Checkpoint
+from ofa_models.checkpoint import PLAN, Checkpoint
+from ofa_models.files import file_error
 
 Candidates = Sequence[str] | Mapping[str, Sequence[str]]
 """Of the only closed target slot, or by column."""
@@ -66,14 +67,22 @@ class Resolver:
     @cached_property
     def _encoder(self) -> TaskEncoder:
         checkpoint = self.checkpoint
-        return TaskEncoder(
-            checkpoint.plan.tasks,
-            self.catalog,
-            checkpoint.vocabulary,
-            checkpoint.closed_sets,
-            assets=checkpoint.assets,
-            hosts=self.hosts,
-        )
+        try:
+            encoder = TaskEncoder(
+                checkpoint.plan.tasks,
+                self.catalog,
+                checkpoint.vocabulary,
+                checkpoint.closed_sets,
+                assets=checkpoint.assets,
+                hosts=self.hosts,
+            )
+            self._check_streams(encoder)
+        except (ValueError, KeyError) as error:
+            if checkpoint.folder is None:
+                raise
+            text = str(error.args[0] if isinstance(error, KeyError) else error)
+            raise file_error(checkpoint.folder / PLAN, f"`tasks`: {text}") from error
+        return encoder
 
     def resolve(self, instruction: str, candidates: Candidates | None) -> Resolved:
         """Raises InstructionError for a text that does not parse or compile, SessionError for one that does not fit."""

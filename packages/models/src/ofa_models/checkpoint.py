@@ -72,6 +72,8 @@ class Checkpoint:
     vocabulary: Vocabulary
     closed_sets: ClosedSets
     assets: Assets = field(default_factory=dict)
+    folder: Path | None = None
+    """Where it was read from, for messages."""
 
     def __repr__(self) -> str:
         million = sum(parameter.numel() for parameter in self.model.parameters()) / 1e6
@@ -157,6 +159,7 @@ def load_checkpoint(directory: str | Path, *, catalog: Catalog | None = None, de
         vocabulary=fitted.vocabulary,
         closed_sets=fitted.closed_sets,
         assets=fitted.assets,
+        folder=directory,
     )
 
 

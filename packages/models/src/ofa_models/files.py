@@ -51,7 +51,11 @@ def open_inside(folder: Path, name: str) -> int:
         handle = os.open(real, flags)
     except FileNotFoundError as error:
         raise file_error(path, "is missing" if not path.is_symlink() else "is a link that leads nowhere") from error
-    except (OSError, RuntimeError) as error:
+    except UnicodeEncodeError as error:
+        raise file_error(path, "has a name that no file can have") from error
+    except CheckpointError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise file_error(path, f"cannot be read: {reason}") from error
     try:

@@ -45,6 +45,9 @@ def _check_slot(
     catalog.validate(slot.adaptor, "ofa.adaptors")
     if stream is None or stream.adaptor != slot.adaptor:
         raise ValueError(f"the model has no stream {named(slot.adaptor.name)} with the options that the slot has")
+    units = catalog.adaptor(slot.adaptor.name).spec.units
+    if slot.generator is not None and (slot.generator.kind == "tokens") != (units == "ids"):
+        raise ValueError(f"it is answered as {slot.generator.kind}, and its adaptor reads {units}")
     candidates = None
     if slot.closed_set is not None:
         candidates = closed_sets.get(task.name, {}).get(slot.closed_set)

@@ -89,9 +89,8 @@ def check_weights(model: nn.Module, folder: Path, name: str = WEIGHTS) -> None:
             wrong.append(f"of another kind: {key} is {told(stored[key].kind)}, the model's {tensor.dtype}")
     if wrong:
         more = f"; and {len(wrong) - _MOST_LISTED:,} more" if len(wrong) > _MOST_LISTED else ""
-        listed = "; ".join(told(one, 120) for one in wrong[:_MOST_LISTED])
-        error = file_error(folder / name, f"does not fit the model of its plan in {len(wrong):,} weights:")
-        raise CheckpointError(f"{error}\n  {listed}{more}")
+        listed = "; ".join(told(one, 100) for one in wrong[:_MOST_LISTED])
+        raise file_error(folder / name, f"does not fit the model of its plan in {len(wrong):,} weights: {listed}{more}")
 
 
 def load_model(plan: ModelPlan, folder: Path, catalog: Catalog | None = None) -> nn.Module:
@@ -106,6 +105,16 @@ def load_model(plan: ModelPlan, folder: Path, catalog: Catalog | None = None) ->
     if any(tensor.is_meta for tensor in _held(model)):  # a table that is no part of the state: it is made with the module alone
         return _built_first(plan, folder, catalog)
     return model
+
+
+def load_tensors(folder: Path, name: str) -> dict[str, Tensor]:
+    """The tensors of a file, mapped. Raises CheckpointError."""
+    names = read_header(folder, name)
+    try:
+        with safe_open(folder / name, framework="pt") as stored:
+            return {key: stored.get_tensor(key) for key in names}
+    except (OSError, SafetensorError) as error:
+        raise file_error(folder / name, f"cannot be read as safetensors: {error}") from error
 
 
 def load_weights(model: nn.Module, file: str | Path) -> None:

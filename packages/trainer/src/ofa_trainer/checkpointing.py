@@ -26,14 +26,19 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from ofa_instruction import Catalog
+from ofa_instruction.telling import named
 from ofa_models.checkpoint import CheckpointError, replace_directory
-from pydantic import BaseModel, ConfigDict
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from ofa_models.checkpoint import check_checkpoint as check_model_files
+from ofa_models.files import file_error, read_plan
+from ofa_models.weights import load_tensors
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ofa_trainer.reporting.events import Figure
 from ofa_trainer.stream import StreamState
+from ofa_trainer.train_plan import TrainPlan
 from ofa_trainer.verdict import ValidationPoint
 
 CHECKPOINTS = "checkpoints"
@@ -45,17 +50,18 @@ TENSORS_FILE = "state.safetensors"
 RUN_FILE = "run.json"
 MODEL_FILE = "plan.json"
 
-_NAME = re.compile(r"step-(\d{6,})")
+_NAME = re.compile(r"step-(\d{6,12})")
+_TENSOR_NAME = re.compile(r"optimizer/\w+/\d{1,9}/\w+|criterion/\d{1,9}/.+|rng/(cpu|cuda)")
 
 
 class RunState(BaseModel):
     """Where a run stands, but for its tensors. ``total_steps``: of the schedule, None while it is unknown."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     schema_version: Literal[1] = 1
-    step: int
-    total_steps: int | None
+    step: int = Field(ge=0)
+    total_steps: int | None = Field(ge=0)
     stream: StreamState
     elapsed_s: float
     validating_s: float = 0.0
@@ -82,12 +88,12 @@ def step_folder(output: Path, step: int) -> Path:
 
 
 def saved_steps(output: Path) -> list[int]:
-    """Steps with a whole checkpoint, ascending."""
+    """Steps that were saved, ascending. A folder takes its name once it is whole; later damage is found when it is read."""
     folder = output / CHECKPOINTS
     if not folder.is_dir():
         return []
     found = [(_NAME.fullmatch(entry.name), entry) for entry in folder.iterdir()]
-    return sorted(int(match[1]) for match, entry in found if match and (entry / STATE_FILE).is_file())
+    return sorted(int(match[1]) for match, entry in found if match and entry.is_dir())
 
 
 def rotate(output: Path, keep: int, best_step: int | None) -> None:
@@ -151,20 +157,28 @@ def write_state(folder: Path, state: RunState, tensors: dict[str, Tensor]) -> No
 
 def read_run_state(folder: Path) -> RunState:
     """Where the run of a checkpoint stands. Raises CheckpointError."""
-    file = folder / STATE_FILE
-    try:
-        return RunState.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"`{file}` is no training state that can be read: {error}") from error
+    return read_plan(folder, STATE_FILE, RunState)
 
 
 def read_state(folder: Path) -> tuple[RunState, dict[str, Tensor]]:
     """Read what :func:`write_state` wrote. Raises CheckpointError."""
-    state, file = read_run_state(folder), folder / TENSORS_FILE
+    state = read_run_state(folder)
+    tensors = load_tensors(folder, TENSORS_FILE)
+    for name in tensors:
+        if not _TENSOR_NAME.fullmatch(name):
+            raise file_error(folder / TENSORS_FILE, f"holds {named(name)}, which is no part of a training state")
     try:
-        return state, load_file(file)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"`{file}` holds no training state that can be read: {error}") from error
+        _check_random_state(tensors)
+    except ValueError as error:
+        raise file_error(folder / TENSORS_FILE, f"is no training state: {error}") from error
+    return state, tensors
+
+
+def check_checkpoint(folder: Path, catalog: Catalog | None = None) -> None:
+    """Check every file of a step's folder without making its model. Raises CheckpointError that names the first damaged one."""
+    check_model_files(folder, catalog=catalog)
+    read_state(folder)
+    read_plan(folder, RUN_FILE, TrainPlan)
 
 
 def find_checkpoint(path: str | Path, which: Literal["best", "newest"] = "best") -> Path:
@@ -177,7 +191,7 @@ def find_checkpoint(path: str | Path, which: Literal["best", "newest"] = "best")
     newest = [step_folder(path, steps[-1])] if steps else []
     whole = [path, path / CHECKPOINT] if which == "best" else [path, *newest, path / LAST, path / CHECKPOINT]
     for place in whole:
-        if (place / MODEL_FILE).is_file():
+        if os.path.lexists(place / MODEL_FILE):
             return place
     if not newest:
         what = "holds no checkpoint" if path.is_dir() else "is not a folder"
@@ -194,8 +208,15 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
     return found
 
 
+def _check_random_state(tensors: dict[str, Tensor]) -> None:
+    now, saved = torch.get_rng_state(), tensors.get("rng/cpu")
+    if saved is None or saved.shape != now.shape or saved.dtype != now.dtype:
+        raise ValueError("`rng/cpu` is no state of the random numbers")
+
+
 def restore_random_state(tensors: dict[str, Tensor], device: torch.device) -> None:
-    """Take up what :func:`random_state` gave."""
+    """Take up what :func:`random_state` gave. Raises ValueError where it is something else."""
+    _check_random_state(tensors)
     torch.set_rng_state(tensors["rng/cpu"])
     if device.type == "cuda" and "rng/cuda" in tensors:
         torch.cuda.set_rng_state(tensors["rng/cuda"], device)

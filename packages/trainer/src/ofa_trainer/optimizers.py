@@ -6,9 +6,11 @@ Embeddings, adaptors, gains and what criteria own go to AdamW. Vectors and scala
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import torch
+from ofa_instruction.telling import named
 from ofa_models.zoo import optimiser_groups
 from torch import Tensor, nn
 
@@ -60,14 +62,31 @@ class Optimizers:
         return tensors, numbers
 
     def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, float]) -> None:
-        """Take up a state saved by :meth:`state`."""
+        """Take up a state saved by :meth:`state`. Raises ValueError where it is one of other parameters."""
         for name, optimizer in self.optimizers.items():
             entries: dict[int, dict[str, Any]] = {}
-            for path, value in [*tensors.items(), *numbers.items()]:
-                owner, index, key = path.split("/", 2)
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            for path, value in chain[tuple[str, Tensor | float]](tensors.items(), numbers.items()):
+                owner, index, key = _parts(path)
                 if owner == name:
-                    entries.setdefault(int(index), {})[key] = value
+                    _check_entry(path, index, value, parameters)
+                    entries.setdefault(index, {})[key] = value
             optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _parts(path: str) -> tuple[str, int, str]:
+    match path.split("/", 2):
+        case [owner, index, key] if index.isdecimal() and len(index) < 10:
+            return owner, int(index), key
+    raise ValueError(f"{named(path)} is no state of an optimiser")
+
+
+def _check_entry(path: str, index: int, value: Tensor | float, parameters: list[Tensor]) -> None:
+    """A number, or as large as the parameter it belongs to."""
+    if index >= len(parameters):
+        raise ValueError(f"{named(path)} belongs to none of the {len(parameters)} parameters")
+    if isinstance(value, Tensor) and value.ndim and value.shape != parameters[index].shape:
+        raise ValueError(f"{named(path)} is {tuple(value.shape)}, its parameter {tuple(parameters[index].shape)}")
 
 
 def _among(parameter: Tensor, group: list[Tensor]) -> bool:

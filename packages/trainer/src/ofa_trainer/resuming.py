@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ofa_instruction import Catalog
 from ofa_models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from ofa_models.files import read_plan
 from torch import Tensor
 
 from ofa_trainer.checkpointing import (
@@ -20,6 +21,7 @@ from ofa_trainer.checkpointing import (
     LAST,
     RUN_FILE,
     RunState,
+    check_checkpoint,
     read_state,
     saved_steps,
     step_folder,
@@ -110,18 +112,14 @@ def load_step(folder: Path, catalog: Catalog) -> SavedStep:
 
 def read_train_plan(folder: Path) -> TrainPlan:
     """The plan of the run that wrote a checkpoint. Raises CheckpointError."""
-    file = folder / RUN_FILE
-    try:
-        return TrainPlan.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"`{file}` is no plan of a run that can be read: {error}") from error
+    return read_plan(folder, RUN_FILE, TrainPlan)
 
 
 def _way_on(output: Path, steps: list[int], damaged: int, catalog: Catalog) -> str:
     """The newest earlier step that can be read whole."""
     for step in reversed([step for step in steps if step < damaged]):
         try:
-            load_step(step_folder(output, step), catalog)
+            check_checkpoint(step_folder(output, step), catalog)
         except CheckpointError:
             continue
         return f"step {step} is the newest sound one: go on from there with `--resume --from-step {step}` (`resume={step}`)"

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from ofa_modalities.segment import Example
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ofa_trainer.mixture import Draw, Mixture, MixtureState
 from ofa_trainer.workers import BadRow, RowReader, encode_in_order
@@ -27,10 +28,10 @@ class StreamState(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    position: int
-    counts: tuple[int, ...]
-    bad: int = 0
-    bad_in_a_row: int = 0
+    position: int = Field(ge=0, lt=2**63)
+    counts: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...]
+    bad: int = Field(default=0, ge=0)
+    bad_in_a_row: int = Field(default=0, ge=0)
 
     @property
     def mixture(self) -> MixtureState:

@@ -21,6 +21,7 @@ from ofa_modalities.packing import fill_batches
 from ofa_modalities.segment import Example
 from ofa_models.checkpoint import WEIGHTS, load_weights, save_checkpoint
 from ofa_models.devices import resolve_device
+from ofa_models.files import file_error
 from ofa_models.generation.unused import unused_options
 from ofa_models.plans import GenerationOptions, InferPlan, ModelPlan
 from ofa_models.zoo import GeneralistModel, build_model
@@ -28,7 +29,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ofa_trainer.best import measure_of
-from ofa_trainer.checkpointing import CHECKPOINT, RUN_FILE, RunState, clean
+from ofa_trainer.checkpointing import CHECKPOINT, RUN_FILE, TENSORS_FILE, RunState, clean
 from ofa_trainer.constants import ConstantAnswers
 from ofa_trainer.criterion import CriterionContext
 from ofa_trainer.locking import locked
@@ -291,7 +292,10 @@ class Trainer:
             measure=measure_of(options.best_by, prepared, judged=options.valid_metrics),
         )
         if saved is not None:
-            run.restore(saved.state, saved.tensors)
+            try:
+                run.restore(saved.state, saved.tensors)
+            except (ValueError, RuntimeError) as error:  # torch's own, for the state of a criterion
+                raise file_error(saved.folder / TENSORS_FILE, f"is not the state of this run: {error}") from error
         return run
 
     def _own_reporters(self, output: Path | None, resume_step: int | None) -> Iterator[Reporter]:
