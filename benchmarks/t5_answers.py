@@ -11,6 +11,7 @@ products alone, beside a closed set scoring all of its tree. Memory is the peak 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import statistics
 import subprocess
@@ -252,15 +253,18 @@ def compare(pair: Pair, name: str, rounds: int, clock: Callable[[], float]) -> d
 
 
 def peak_of(size: str, precision: Precision, name: str, side: str) -> float:
-    """MB at most of a process that answers with one of the models; the other one has given its weights back."""
+    """MB at most of a process that answers twice with one of the models; the other one has given its weights back."""
     pair = make_pair(size, precision, closed_set=CLOSED_SET)
     other = pair.theirs if side == "ours" else pair.ours
     cell = CELLS[name](pair)
     for parameter in other.parameters():
         parameter.data = torch.empty(0)
     gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back to the system before counting starts
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
-    (cell.ours if side == "ours" else cell.theirs)()
+    for _ in range(2):
+        (cell.ours if side == "ours" else cell.theirs)()
     return float(peak_mb())
 
 

@@ -24,7 +24,7 @@ Processor: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 _MOST_GAPS = 64
 """So many ids between the allowed ones, and a quarter more, are scored with them: weights of a whole stretch are no copy."""
-_BLOCK_ELEMENTS = 1 << 19
+_BLOCK_ELEMENTS = 1 << 20
 """Elements of the weights that are multiplied at once on a CPU."""
 _SECTION = 256
 """Scores whose best is found first where the best of many are looked for."""
