@@ -6,6 +6,7 @@ A record ends at a line feed or at CR LF outside of quotes; a lone CR is a chara
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -16,6 +17,7 @@ _SAMPLE_RECORDS = 20
 _SAMPLE_CHARACTERS = 1 << 16
 _LONE_CR = "\udc0d"
 """Stands for a lone CR while the csv module reads, which takes one for the end of a line; no decoded text holds it."""
+_EMPTY = frozenset({"\n", "\r\n", "\r"})
 _CR_ALONE = re.compile(r"\r(?!\n)")
 
 
@@ -25,21 +27,31 @@ def records(text: str, delimiter: str) -> Iterator[tuple[str, int, int]]:
     A file that has no line feed at all is one of old machines, whose lines end at CR.
     """
     end_of_line = "\n" if "\n" in text else "\r"
-    start, position, first, quoted, line = 0, 0, 1, False, 0
-    while position < len(text):
-        stop = text.find(end_of_line, position) + 1 or len(text)
-        piece = text[position:stop]
-        position = stop
-        line += 1
+    start, first, quoted, held = 0, 1, False, ""
+    for line, piece in enumerate(_pieces(text, end_of_line), 1):
         if '"' in piece:
             quoted = _ends_quoted(piece, delimiter, quoted)
-        if not quoted:
-            record = text[start:position]
-            if record.strip("\r\n"):
-                yield record, start, first
-            start, first = position, line + 1
-    if start < len(text):
-        yield text[start:], start, first
+        if quoted:
+            held += piece
+            continue
+        record = held + piece if held else piece
+        if record not in _EMPTY:
+            yield record, start, first
+        start, first, held = start + len(record), line + 1, ""
+    if held:
+        yield held, start, first
+
+
+def _pieces(text: str, end_of_line: str) -> Iterator[str]:
+    """Lines with their ends."""
+    if end_of_line == "\n":
+        yield from io.StringIO(text, newline="\n")
+        return
+    position = 0
+    while position < len(text):
+        stop = text.find(end_of_line, position) + 1 or len(text)
+        yield text[position:stop]
+        position = stop
 
 
 def cells(lines: Iterable[str], delimiter: str, longest: int = 1 << 17) -> Iterator[list[str]]:
@@ -87,16 +99,17 @@ def _without_lone_cr(record: str) -> str:
 
 def _ends_quoted(piece: str, delimiter: str, quoted: bool) -> bool:
     """Whether a quote is open after ``piece``; only a quote at the start of a cell opens one, a doubled one is a character."""
-    position, cell_start = 0, not quoted
-    while position < len(piece):
-        character = piece[position]
-        if quoted and character == '"':
-            if piece[position + 1 : position + 2] == '"':
-                position += 1
-            else:
-                quoted = False
-        elif not quoted:
-            quoted = cell_start and character == '"'
-            cell_start = character == delimiter
-        position += 1
-    return quoted
+    position = 0
+    if not quoted and piece.startswith('"'):
+        position, quoted = 1, True
+    while True:
+        if not quoted:
+            start = piece.find(delimiter + '"', position)
+            if start < 0:
+                return False
+            position, quoted = start + 2, True
+        stop = piece.find('"', position)
+        if stop < 0:
+            return True
+        quoted = piece.startswith('"', stop + 1)
+        position = stop + 1 + quoted

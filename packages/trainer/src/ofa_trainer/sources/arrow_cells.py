@@ -8,11 +8,12 @@ media        pictures, sounds and films are left encoded, as bytes or a path, fo
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ofa_modalities.processor import SampleError
@@ -22,6 +23,9 @@ _MEDIA = frozenset({"Audio", "Image", "Video"})
 _LISTS = frozenset({"List", "LargeList", "Sequence"})
 _VALUES_OF_THEIR_OWN = frozenset({"arrow.uuid", "arrow.json", "arrow.bool8"})
 """Extension types whose values are not those of their storage."""
+
+_SHORT = {"float": np.float32, "halffloat": np.float16}
+_Way = Literal["as it is", "narrow", "label", "medium", "parts"]
 
 Feature = Any
 """What datasets says of a column, as in JSON: ``{"_type": "ClassLabel", "names": […]}``, a mapping by field, or None."""
@@ -33,6 +37,8 @@ class ArrowCells:
 
     features: Mapping[str, Feature] = field(default_factory=dict)
     whole: frozenset[str] = frozenset()
+    _ways: dict[str, _Way] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """How a single cell of a column is read, found with its first."""
 
     @classmethod
     def of_schema(cls, schema: Any, column: Callable[[str], Any]) -> ArrowCells:
@@ -54,8 +60,20 @@ class ArrowCells:
         return {name: self._cell(table.column(name), position, name, address) for name in columns}
 
     def _cell(self, column: Any, position: int, name: str, address: str) -> object:
+        way = self._ways.get(name)
+        if way is None:
+            way = self._ways[name] = _way_of(column.type, self.features.get(name))
         try:
-            return self._values(column.slice(position, 1), name)[0]
+            if way == "parts":
+                return self._values(column.slice(position, 1), name)[0]
+            value = column[position].as_py()
+            if value is None or name in self.whole:
+                return _whole(value)
+            if way == "as it is":
+                return value
+            if way == "narrow":
+                return float(str(_SHORT[str(column.type)](value)))
+            return _names([value], self.features[name].get("names") or ())[0] if way == "label" else _encoded(value)
         except (ValueError, OverflowError, NotImplementedError, KeyError) as error:
             raise SampleError(name, str(error), address) from error
 
@@ -75,7 +93,7 @@ class ArrowCells:
     def _values(self, column: Any, name: str) -> list[object]:
         chunks = column.chunks if hasattr(column, "chunks") else [column]
         values = [value for chunk in chunks for value in _listed(chunk, self.features.get(name))]
-        return [int(value) if isinstance(value, float) else value for value in values] if name in self.whole else values
+        return list(map(_whole, values)) if name in self.whole else values
 
 
 def _json(content: bytes | None) -> Mapping[str, Any]:
@@ -86,12 +104,32 @@ def _json(content: bytes | None) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def _whole(value: Any) -> int | None:
+    """A whole number that is kept as a float; None where it is missing."""
+    return None if value is None or math.isnan(value) else int(value)
+
+
 def _is_whole(kind: Any, column: Any) -> bool:
     import pyarrow.types as types
 
     if not types.is_floating(kind) or not column.null_count:
         return False
     return whole_numbers(np.asarray(column.to_numpy())) is not None
+
+
+def _way_of(kind: Any, feature: Feature) -> _Way:
+    """The quickest way to read one cell: most need no array to be made of it."""
+    import pyarrow.types as types
+
+    said = feature.get("_type") if isinstance(feature, Mapping) else None
+    if str(kind) in _SHORT:
+        return "narrow"
+    if types.is_integer(kind):
+        return "label" if said == "ClassLabel" else "as it is"
+    if types.is_struct(kind) and said in _MEDIA:
+        return "medium"
+    plain = types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind) or types.is_large_binary(kind)
+    return "as it is" if plain or types.is_float64(kind) or types.is_boolean(kind) else "parts"
 
 
 def _listed(array: Any, feature: Feature) -> list[Any]:
