@@ -22,6 +22,7 @@ from ofa_trainer.checkpointing import saved_steps, step_folder
 from ofa_trainer.locking import RunFolderError, locked
 from ofa_trainer.metrics.metric import Judged, Scores
 from ofa_trainer.reporting import Event, Validated
+from ofa_trainer.reporting.json_lines import logged_events
 from trainer_rows import text_rows
 
 HAS = "is there a cat in [TEXT:text] ? -> [TEXT:has,closed_set]"
@@ -226,6 +227,23 @@ def test_a_disk_that_is_full_is_one_error_and_the_older_checkpoint_stays(tmp_pat
     assert same(weights(before), stored(tmp_path / "checkpoint"))
     assert not [entry for entry in tmp_path.rglob(".*") if entry.name != ".lock"]
     assert trainer().fit("nano", tasks(), output=tmp_path, resume=True).state.step == 6
+
+
+# The log
+
+
+@pytest.mark.parametrize("line", [b"", b"[1]", b"\xff\xfe", b"[" * 100_000, b'{"step": "x"}', b'{"step": 1', b"7", b"null"])
+def test_a_line_of_the_log_that_is_no_event_is_left_out_and_told(tmp_path: Path, line: bytes, caplog: Any) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(b'{"event": "saved", "step": 1}\n' + line + b'\n{"event": "saved", "step": 2}\n')
+    assert [event["step"] for _, event in logged_events(log)] == [1, 2]
+    assert "1 lines are no events" in caplog.text
+
+
+def test_a_log_that_is_no_file_is_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log.jsonl")
+    with pytest.raises(CheckpointError, match=r"log\.jsonl` is a pipe, not a file"):
+        [*logged_events(tmp_path / "log.jsonl")]
 
 
 # Never started over

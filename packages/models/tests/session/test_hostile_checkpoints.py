@@ -104,6 +104,7 @@ LIMITS: list[tuple[str, object]] = [
     ("generation.max_length", 10**9),
     ("generation.max_items", 10**9),
     ("generation.temperature", 1e-300),
+    ("generation", {"strategy": "beam", "num_beams": 1024, "max_length": 65_536}),
     ("generation.seed", 10**5000),
     ("tasks.0.instructions.0.target.0.generator.max_length", 10**9),
     ("tasks.1.closed_sets.0.size", 10**9),
@@ -233,6 +234,8 @@ def mutated(tree: Any, paths: list[tuple[Any, ...]], rng: random.Random) -> Any:
                 here = here[step]
             old = here[key]
         except (KeyError, IndexError, TypeError):
+            continue
+        if not isinstance(here, dict | list):
             continue
         match rng.choice(["number", "text", "other", "remove", "double", "move", "deep"]):
             case "number":

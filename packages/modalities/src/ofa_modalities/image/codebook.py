@@ -103,6 +103,7 @@ class FittedCodeBook:
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], *, downsample: int, codes: int, width: int) -> None:
         """Raises ValueError where the arrays are those of another model."""
+        _check_shapes(arrays, downsample=downsample, codes=codes, width=width)
         self.model = SmallVq(downsample=downsample, codes=codes, width=width)
         state = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
         try:
@@ -123,6 +124,19 @@ class FittedCodeBook:
         with torch.inference_mode():
             parts = [self.model.pictures(self.model.book[torch.from_numpy(part)]) for part in _chunks(codes, cell)]
         return np.concatenate([to_pixels(part) for part in parts])
+
+
+def _check_shapes(arrays: Mapping[str, NDArray[Any]], *, downsample: int, codes: int, width: int) -> None:
+    """Raises ValueError where the largest arrays are not those of the options: a model is made only as large as what there is."""
+    expected = {
+        "book": (codes, CODE_WIDTH),
+        "encoder.0.weight": (width, 3 * downsample**2, 3, 3),
+        "encoder.1.first.weight": (width, width, 3, 3),
+    }
+    for name, shape in expected.items():
+        found = arrays[name].shape if name in arrays else "missing"
+        if found != shape:
+            raise ValueError(f"the arrays are not those of a code book of {codes} codes: `{name}` is {found}, not {shape}")
 
 
 def to_floats(pictures: NDArray[np.uint8]) -> Tensor:
