@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ofa_modalities.text.equality import EqualTexts
 from ofa_trainer.constants import Constant, _best
 from ofa_trainer.metrics.metric import Judged, Scores
 from ofa_trainer.metrics.specs import ACCURACY, BOX_F1, IOU, MASKED_WORD_ACCURACY, ROUGE_L, TOKEN_F1, WER, MetricSpec
 
 
-def best(references: list[object], spec: MetricSpec) -> Constant:
+def best(references: list[object], spec: MetricSpec, closed: EqualTexts | None = None) -> Constant:
     def judge(rows: object) -> Scores:
         scores: Scores = spec.load()(rows, spec.options())
         return scores
 
-    found = _best(references, spec, judge)
+    found = _best(references, spec, judge, closed)
     assert found is not None
     return found
 
 
 def test_labels_have_the_most_frequent_one() -> None:
     assert best(["no", "yes", "Yes", "no", "no"], ACCURACY).answer == "no"
+
+
+def test_labels_that_differ_in_case_are_counted_apart() -> None:
+    references: list[object] = ["A", "a", "b", "b", "A", "a", "b"]
+    assert best(references, ACCURACY, EqualTexts(["A", "a", "b"])).answer == "b"
+    assert best(references, ACCURACY).answer == "A"
 
 
 def test_numbers_have_the_mean_or_the_most_frequent_one_as_the_metric_likes_it() -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from ofa_instruction.specs import MetricSpec
 from ofa_modalities.processor import SampleError
 from ofa_modalities.references import ReferenceReader
+from ofa_modalities.text.equality import EqualTexts, canonical
 
 from ofa_trainer.metrics.infilling import MASK
 from ofa_trainer.metrics.metric import Judged, Scores
@@ -82,13 +83,14 @@ class ConstantAnswers:
 
         judged: the rows that it will be judged on; of a task without training rows it is the best on these.
         """
+        candidates = judged[0].candidates if judged else None
         if not task.has_training_rows:
-            return _best([row.reference for row in judged], metric, judge)
+            return _best([row.reference for row in judged], metric, judge, candidates)
         key = (task.name, column, metric.name)
         if key not in self.found:
             if task.name not in self.references:
                 self.references[task.name] = _training_references(task, resolved)
-            self.found[key] = _best(self.references[task.name].get(column, []), metric, judge)
+            self.found[key] = _best(self.references[task.name].get(column, []), metric, judge, candidates)
         return self.found[key]
 
 
@@ -112,17 +114,20 @@ def _training_references(task: Task, resolved: Resolved) -> dict[str, list[objec
     return found
 
 
-def _best(references: Sequence[object], metric: MetricSpec, judge: Judge) -> Constant | None:
-    """Of the candidates the one that is judged best on training rows themselves."""
+def _best(references: Sequence[object], metric: MetricSpec, judge: Judge, closed: EqualTexts | None = None) -> Constant | None:
+    """Of the candidates the one that is judged best on training rows themselves. closed: the set that answers are from."""
     if not references:
         return None
     if metric.needs_shown:
         counts = Counter(word for text in references for word in words(text))
         return Constant(word=counts.most_common(1)[0][0]) if counts else None
-    candidates = [Constant(answer=answer) for answer in _candidates(references)]
+    candidates = [Constant(answer=answer) for answer in _candidates(references, normalise if closed is None else canonical)]
     if len(candidates) < 2 or metric.reads(metric.options()):
         return candidates[0] if candidates else None
-    rows = [Judged(answer=None, reference=references[index]) for index in spread_indices(len(references), JUDGED_ROWS)]
+    rows = [
+        Judged(answer=None, reference=references[index], candidates=closed)
+        for index in spread_indices(len(references), JUDGED_ROWS)
+    ]
     sign = 1 if metric.higher_is_better else -1
     try:
         values = [sign * judge([one.to(row) for row in rows]).value for one in candidates]
@@ -132,25 +137,25 @@ def _best(references: Sequence[object], metric: MetricSpec, judge: Judge) -> Con
     return candidates[max(range(len(values)), key=values.__getitem__)]
 
 
-def _candidates(references: Sequence[object]) -> list[object]:
-    """Constant answers worth trying, the most frequent answer first."""
+def _candidates(references: Sequence[object], key: Callable[[str], str] = normalise) -> list[object]:
+    """Constant answers worth trying, the most frequent answer first. key: what equal texts have in common."""
     if all(isinstance(one, str | int | float) for one in references):
         texts = [str(one) for one in references]
-        return [_most_frequent(texts), *_numbers(texts), *_frequent_words(texts)]
+        return [_most_frequent(texts, key), *_numbers(texts), *_frequent_words(texts)]
     if all(isinstance(one, list | tuple) for one in references):
-        return _list_candidates([list(cast("Iterable[object]", one)) for one in references])
+        return _list_candidates([list(cast("Iterable[object]", one)) for one in references], key)
     return list(references[:MEDIA_CANDIDATES])
 
 
-def _list_candidates(lists: Sequence[list[object]]) -> list[object]:
+def _list_candidates(lists: Sequence[list[object]], key: Callable[[str], str]) -> list[object]:
     """Of boxes the mean and the median; of the lists of a repeat the most frequent one, none, and one item of each kind."""
     if all(len(one) == 4 and all(isinstance(edge, int | float) for edge in one) for one in lists):
         edges_R4 = np.asarray(lists, np.float64)
         return [edges_R4.mean(axis=0).tolist(), np.median(edges_R4, axis=0).tolist()]
     items = [item for one in lists for item in one]
-    alone = [[item] for item in (_candidates(items) if items else []) if not _is_media(item)]
+    alone = [[item] for item in (_candidates(items, key) if items else []) if not _is_media(item)]
     plain = [one for one in lists if not any(map(_is_media, one))]
-    frequent: list[object] = [_most_frequent(plain)] if plain else []
+    frequent: list[object] = [_most_frequent(plain, key)] if plain else []
     return [*frequent, [], *alone]
 
 
@@ -158,15 +163,15 @@ def _is_media(value: object) -> bool:
     return not isinstance(value, str | int | float | list | tuple)
 
 
-def _most_frequent(values: Sequence[Any]) -> Any:
-    """The most frequent value, texts aside from case and blanks; of several the first of the alphabet."""
+def _most_frequent(values: Sequence[Any], key: Callable[[str], str]) -> Any:
+    """The most frequent value, equal texts together; of several the first of the alphabet."""
     spelled: dict[str, Any] = {}
     counts: Counter[str] = Counter()
     for value in values:
-        key = normalise(value)
-        spelled.setdefault(key, value)
-        counts[key] += 1
-    return spelled[min(counts, key=lambda key: (-counts[key], key))]
+        text = key(str(value))
+        spelled.setdefault(text, value)
+        counts[text] += 1
+    return spelled[min(counts, key=lambda text: (-counts[text], text))]
 
 
 def _numbers(texts: Sequence[str]) -> list[str]:
