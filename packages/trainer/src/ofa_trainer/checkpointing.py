@@ -129,7 +129,12 @@ def publish(step: Path, place: Path) -> None:
     """Have ``place`` hold what answers of a step's checkpoint, in place of what it held. Raises CheckpointError."""
 
     def fill(fresh: Path) -> None:
-        shutil.copytree(step, fresh, dirs_exist_ok=True, ignore=shutil.ignore_patterns(STATE_FILE, TENSORS_FILE))
+        for path in sorted(step.rglob("*")):
+            to = fresh / path.relative_to(step)
+            if path.is_dir():
+                to.mkdir()
+            elif path.name not in (STATE_FILE, TENSORS_FILE):
+                shutil.copyfile(path, to)
 
     replace_directory(place, fill)
 
