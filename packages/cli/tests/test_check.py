@@ -115,6 +115,8 @@ tasks:
 
 def test_a_folder_that_a_slot_names_is_beside_the_run_file(ofa, run_yaml):
     run_yaml.write_text(FOLDERS, encoding="utf-8")
+    for label in ("yes", "no"):
+        run_yaml.with_name(label).touch()
     answer = ofa("check", str(run_yaml), "--json")
     assert answer.code == 2
     found = [(item["place"].rpartition(":")[2], item["key"], item["message"]) for item in json.loads(answer.out)["mistakes"]]

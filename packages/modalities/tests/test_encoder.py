@@ -95,7 +95,7 @@ def test_repeats_on_the_source_are_framed(run: Any) -> None:
         ("story", {"story": None}, "story"),
         ("story", {"story": ""}, "story"),
         ("detect", {"boxes": [[1, 2, 3, 4]], "names": []}, "names"),
-        ("detect", {"boxes": "1,2,3,4", "names": ["a"]}, "boxes"),
+        ("detect", {"boxes": 7, "names": ["a"]}, "boxes"),
         ("detect", {"boxes": [[1, 2, 3, 4]], "names": [None]}, "names"),
         ("ground", {"cap": "cat", "box": [50, 2, 30, 40]}, "box"),
         ("vqa", {"q": "is it?", "answer": "perhaps"}, "answer"),

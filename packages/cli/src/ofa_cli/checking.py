@@ -122,9 +122,14 @@ def check_run_file(path: Path, settings: Sequence[str] = ()) -> CheckReport:
         report.mistakes += error.problems
     profile = _check_model(report)
     _check_device(report)
+    _check_trainer(report, path)
     tasks = report.text.data.get("tasks")
-    for name, values in (tasks if isinstance(tasks, dict) else {}).items():
-        _check_task(report, str(name), values, profile, path.parent)
+    plans = [
+        plan
+        for name, values in (tasks if isinstance(tasks, dict) else {}).items()
+        if (plan := _check_task(report, str(name), values, profile, path.parent)) is not None
+    ]
+    _check_agreement(report, plans)
     _tell_unused(report)
     report.mistakes.sort(key=lambda mistake: mistake.line or 0)
     return report
@@ -175,14 +180,48 @@ def _check_device(report: CheckReport) -> None:
         report.attempt(("trainer", "device"), lambda: check_device(device))
 
 
-def _check_task(report: CheckReport, name: str, values: object, profile: BackendSpec | None, base: Path) -> None:
+def _check_trainer(report: CheckReport, path: Path) -> None:
+    """What the options of the trainer name, and whether the run's folder is free."""
+    from ofa_trainer.plans import TrainerOptions
+    from ofa_trainer.readiness import missing_parts, newest_step
+
+    data = report.text.data
+    with contextlib.suppress(ValidationError):  # reported already
+        options = TrainerOptions.model_validate(data.get("trainer") or {})
+        for option, message in missing_parts(options, path.parent).items():
+            report.add(("trainer", option), message)
+    named = data.get("output")
+    output = path.parent / named if isinstance(named, str) else Path("runs") / path.stem
+    step = newest_step(output)
+    if step is not None:
+        report.warnings.append(
+            f"{report.place(report.text.line(('output',)))}: `{output}` holds a run at step {step}: `--resume` goes on with it,"
+            " and without that training asks for another `output`"
+        )
+
+
+def _check_agreement(report: CheckReport, plans: Sequence[TaskPlan]) -> None:
+    """Whether the tasks go together in one run, each told where it joins those before it."""
+    from ofa_instruction import default_catalog
+    from ofa_modalities.agreeing import check_agreement
+
+    catalog = default_catalog()
+    for number, plan in enumerate(plans, 1):
+        before = len(report.mistakes)
+        report.attempt(("tasks", plan.name, "instruction"), lambda number=number: check_agreement(plans[:number], catalog))  # type: ignore[misc]
+        if len(report.mistakes) > before:
+            return
+
+
+def _check_task(report: CheckReport, name: str, values: object, profile: BackendSpec | None, base: Path) -> TaskPlan | None:
+    """Look at a task; its plan, where its instruction is sound."""
     path = ("tasks", name)
     before = len(report.mistakes)
     if not isinstance(values, Mapping):
-        return
+        return None
     task, bad = _sound_part(values)
     if task is None:
-        return
+        return None
     text = report.attempt((*path, "preset"), lambda: _instruction(task))
     plan = report.attempt((*path, "instruction"), lambda: _compile(name, text, task, profile, base)) if text and profile else None
     _check_metrics(report, path, task.metrics or (), plan)
@@ -194,8 +233,10 @@ def _check_task(report: CheckReport, name: str, values: object, profile: Backend
         if split not in bad and (source := _open(report, path, split, task, text, value, base)) is not None:
             rows[split] = len(source)
             if plan is not None:
+                known = len(report.mistakes)
                 _check_columns(report, path, split, plan, task, source)
-                _look_at_rows(report, path, split, plan, task, source)
+                if len(report.mistakes) == known:
+                    _look_at_rows(report, path, split, plan, task, source)
             if plan is not None and split == "train":
                 place = report.place(report.text.line((*path, "instruction")))
                 report.warnings += [f"{place}: {message}" for message in long_texts(plan, task.columns, source)]
@@ -204,6 +245,7 @@ def _check_task(report: CheckReport, name: str, values: object, profile: Backend
         _check_folders(report, path, plan, task)
         if len(report.mistakes) == before and not bad:
             report.tasks.append(CheckedTask(name=name, instruction=str(text), rows=rows))
+    return plan
 
 
 def _sound_part(values: Mapping[str, object]) -> tuple[TaskFilePlan | None, set[str]]:
@@ -234,9 +276,11 @@ def _instruction(task: TaskFilePlan) -> str:
 
 def _compile(name: str, text: str, task: TaskFilePlan, profile: BackendSpec, base: Path) -> TaskPlan:
     from ofa_instruction import compile, default_catalog
+    from ofa_trainer.readiness import check_trainable
     from ofa_trainer.task import with_folders_from
 
     plan = compile(text, default_catalog(), profile, name=name, criteria=task.criteria)
+    check_trainable(plan)
     return with_folders_from(base, plan)
 
 
@@ -327,14 +371,54 @@ def _check_columns(
 def _look_at_rows(
     report: CheckReport, path: tuple[str, ...], split: str, plan: TaskPlan, task: TaskFilePlan, source: Source
 ) -> None:
-    """What the cells of some rows would be misread as."""
-    from ofa_trainer.looking import look_at_boxes
+    """What the cells of some rows would be misread as, files that are not there, and cells that are empty."""
+    from ofa_trainer.looking import look_at_boxes, look_for_empty, look_for_media
     from ofa_trainer.sources.views import Renamed
 
     place = (*path, split)
     rows = Renamed(source, task.columns) if task.columns else source
     told = report.attempt((*path, "instruction"), lambda: look_at_boxes(plan, rows)) or []
+    for found in look_for_media(plan, rows):
+        message = f"{found.rows:,} of {found.of:,} rows looked at name a `{found.column}` that cannot be opened, {found.first}"
+        if found.share > _most_bad(report):
+            report.add(place, message)
+        else:
+            told.append(message)
+    inputs, answers = look_for_empty(plan, rows)
+    for found in inputs:
+        told.append(f"`{found.column}` is empty in {found.rows:,} of {found.of:,} rows looked at, and read as nothing")
+    for found in answers:
+        if found.rows == found.of:
+            report.add(place, f"`{found.column}` is empty in all of {found.of:,} rows looked at: there is no answer to learn")
+        else:
+            told.append(f"`{found.column}` is empty in {found.rows:,} of {found.of:,} rows looked at, which are left out")
+    if split == "train":
+        _check_choice(report, path, plan, task, rows)
     report.warnings += [f"{report.place(report.text.line(place))}: {'.'.join(place)}: {one}" for one in told]
+
+
+def _most_bad(report: CheckReport) -> float:
+    """Share of bad rows that ends a run."""
+    from ofa_trainer.plans import TrainerOptions
+
+    trainer = report.text.data.get("trainer")
+    given = trainer.get("max_bad_share") if isinstance(trainer, dict) else None
+    default: float = TrainerOptions.model_fields["max_bad_share"].default
+    return float(given) if isinstance(given, int | float) else default
+
+
+def _check_choice(report: CheckReport, path: tuple[str, ...], plan: TaskPlan, task: TaskFilePlan, rows: Source) -> None:
+    """Whether closed sets that are read from the rows leave anything to choose."""
+    from ofa_trainer.looking import first_labels
+    from ofa_trainer.readiness import learnt_slots, only_answer
+
+    sets: dict[str, Sequence[str]] = {}
+    for slot in learnt_slots(plan):
+        if slot.closed_set is not None:
+            given = task.closed_sets.get(slot.closed_set) or task.closed_sets.get(slot.column)
+            sets[slot.closed_set] = given or first_labels(plan, slot.column, rows)
+    if only := only_answer(plan, sets):
+        report.add((*path, "train"), only)
 
 
 def _columns(plan: TaskPlan) -> list[str]:

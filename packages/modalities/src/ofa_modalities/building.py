@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ofa_instruction.catalog import Catalog
-from ofa_instruction.plans import ContrastPlan, InstructionPlan, NodePlan, PluginChoice, RepeatPlan, SlotPlan, TaskPlan, TextPlan
+from ofa_instruction.plans import ContrastPlan, InstructionPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan
 from ofa_instruction.plans import Side as SideName
 
+from ofa_modalities.agreeing import Streams, words_adaptor
 from ofa_modalities.batch import BatchSlot
 from ofa_modalities.processor import Processor, Resources, TokenRule
 from ofa_modalities.program import Assets, Program, RepeatStep, SlotStep, Step, TextStep
@@ -35,7 +36,8 @@ class StepBuilder:
         self.slots: list[BatchSlot] = []
         self.steps: list[SlotStep] = []
         self.lines: dict[tuple[object, ...], int] = {}
-        self.streams: dict[str, tuple[PluginChoice, int | None]] = {}
+        self._streams = Streams(catalog)
+        self.streams = self._streams.needs
 
     def task(self, task: TaskPlan) -> tuple[Program, ...]:
         """One program per alternative. Raises ValueError for what cannot be encoded."""
@@ -85,7 +87,7 @@ class StepBuilder:
         return EncodedSegment(
             slot=-1,
             label_slot=line,
-            adaptor=self._text_adaptor(task),
+            adaptor=self._streams.words(task),
             units=ids,
             shape=(len(ids),),
             layout=(len(ids),),
@@ -107,25 +109,11 @@ class StepBuilder:
         is_free = side == "target" and not any(slot.slot.no_loss for slot in slots)
         return RepeatStep(body=body, opens=opens, closes=closes, is_free=is_free)
 
-    def _text_adaptor(self, task: TaskPlan) -> str:
-        """The stream of fixed text."""
-        plugin = self._catalog.adaptor(self._text_adaptor_name(task))
-        if plugin.spec.name not in self.streams:
-            options = plugin.spec.options().model_dump(mode="json")
-            choice = PluginChoice(name=plugin.spec.name, distribution=plugin.distribution, options=options)
-            self.streams[plugin.spec.name] = (choice, None)
-        return plugin.spec.name
-
-    def _text_adaptor_name(self, task: TaskPlan) -> str:
-        """What the task's backend embeds TEXT with."""
-        name = self._catalog.backend(task.backend).spec.adaptors.get("TEXT") or self._catalog.modality("TEXT").spec.adaptor
-        return self._catalog.adaptor(name).spec.name
-
     def _nothing(self, task: TaskPlan, slot: SlotPlan, *, is_ids: bool) -> EncodedSegment | None:
         """An empty value of a source slot: its begin token, in the stream of its ids or else of words, where the task has one."""
         if slot.side != "source" or slot.required:
             return None
-        adaptor = slot.adaptor.name if is_ids else self._text_adaptor_name(task)
+        adaptor = slot.adaptor.name if is_ids else words_adaptor(task, self._catalog)
         if not is_ids and not _reads_words(task, adaptor):
             return None
         units = np.array([self._vocabulary.id(f"begin:{slot.modality}")], np.int64)
@@ -149,12 +137,7 @@ class StepBuilder:
                 f"column `{slot.column}`: the processor `{slot.processor.name}` gives"
                 f" {'ids' if processor.unit_features is None else 'floats'}, the adaptor `{slot.adaptor.name}` reads {spec.units}"
             )
-        need = (slot.adaptor, processor.unit_features)
-        if self.streams.setdefault(slot.adaptor.name, need) != need:
-            raise ValueError(
-                f"task `{task.name}`, column `{slot.column}`: the adaptor `{slot.adaptor.name}` is used twice with other options"
-                " or units (patch size, features); one run has one of each"
-            )
+        self._streams.slot(task, slot, processor.unit_features)
         rule = processor.token_rule()
         if candidates is not None and slot.generator is not None and (rule is None or rule.tree is None):
             raise ValueError(f"column `{slot.column}`: {slot.modality} takes no closed set, so candidates would have no effect")

@@ -15,6 +15,7 @@ from ofa_instruction.errors import BindError
 from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan, TextPlan
 from ofa_instruction.specs import Options
 
+from ofa_modalities.agreeing import Blocks
 from ofa_modalities.building import slot_candidates
 from ofa_modalities.copies import own_copy
 from ofa_modalities.processor import FitContext, Processor, SampleError
@@ -72,7 +73,7 @@ def fit_vocabulary(
 
     Raises ValueError where two slots ask for one block in two sizes (boxes with different numbers of bins).
     """
-    blocks: dict[str, tuple[int, str]] = {}
+    blocks = Blocks()
     modalities: set[str] = set()
     for task in tasks:
         for slot in _slots(task):
@@ -80,12 +81,8 @@ def fit_vocabulary(
             options = catalog.validate(slot.processor, "ofa.processors")
             candidates = slot_candidates(task.name, slot, closed_sets or {})
             wanted = catalog.processor(slot.processor.name).spec.load().blocks(slot, options, candidates)
-            for name, size in wanted.items():
-                place = f"task `{task.name}`, column `{slot.column}`"
-                known, where = blocks.setdefault(name, (size, place))
-                if known != size:
-                    raise ValueError(f"the block `{name}` is {known} long for {where}, but {size} for {place}")
-    return VocabularyPlan.lay_out(tokenizer, modalities, {name: size for name, (size, _) in blocks.items()})
+            blocks.add(task.name, slot, wanted)
+    return VocabularyPlan.lay_out(tokenizer, modalities, blocks.sizes)
 
 
 ColumnValues = Callable[[str, str], Iterable[tuple[object, Path | None]]]

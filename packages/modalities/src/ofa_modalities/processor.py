@@ -164,6 +164,10 @@ class Processor(Protocol):
         """Vocabulary blocks it needs, by name, with their sizes (the block ``text`` exists already)."""
 
     @classmethod
+    def stream_features(cls, slot: SlotPlan, options: Any) -> int | None:
+        """``unit_features`` where the options alone say it; None for ids, and where it depends on what is fitted."""
+
+    @classmethod
     def corpus(cls, slot: SlotPlan, options: Any, value: object) -> Iterable[str]:
         """Texts that the tokenizer should be trained on, out of one raw value."""
 
@@ -219,6 +223,11 @@ class BaseProcessor:
     def blocks(cls, slot: SlotPlan, options: Any, candidates: Sequence[str] | None) -> Mapping[str, int]:
         """None of its own."""
         return {}
+
+    @classmethod
+    def stream_features(cls, slot: SlotPlan, options: Any) -> int | None:
+        """The class's own."""
+        return cls.unit_features
 
     @classmethod
     def corpus(cls, slot: SlotPlan, options: Any, value: object) -> Iterable[str]:

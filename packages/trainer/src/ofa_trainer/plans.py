@@ -201,6 +201,8 @@ class RunFile(Plan):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.trainer.mixture == "round_robin" and any(task.weight is not None for task in self.tasks.values()):
+            raise ValueError("tasks: a round robin has no weights: leave them out or choose another `trainer.mixture`")
         for field in ("weight", "loss_weight"):
             weighted = [name for name, task in self.tasks.items() if getattr(task, field) is not None]
             if weighted and len(weighted) != len(self.tasks):

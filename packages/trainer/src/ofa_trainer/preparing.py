@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import cast
 
-from ofa_instruction import Catalog, ContrastPlan, NodePlan, OFAWarning, RepeatPlan, SlotPlan, TaskPlan
+from ofa_instruction import Catalog, OFAWarning, SlotPlan, TaskPlan
 from ofa_modalities.closed_set import check_candidates, closed_set_plan, collect_candidates
 from ofa_modalities.encoder import TaskEncoder
 from ofa_modalities.fitting import (
@@ -36,6 +36,7 @@ from ofa_trainer.metrics.choosing import check_metric, columns_read
 from ofa_trainer.mixture import Mixture
 from ofa_trainer.plans import TrainerOptions
 from ofa_trainer.problems import nearest
+from ofa_trainer.readiness import check_trainable, only_answer
 from ofa_trainer.row_transforms.columns import reach_of
 from ofa_trainer.source import Source
 from ofa_trainer.sources.choosing import spread_rows, spread_texts, unseen_columns
@@ -191,7 +192,7 @@ def compile_tasks(tasks: Sequence[Task], backend: str, catalog: Catalog) -> tupl
     profile = catalog.backend(backend).spec
     plans = tuple(task.compile(profile, catalog) for task in tasks)
     for plan in plans:
-        _check_trainable(plan)
+        check_trainable(plan)
     return plans
 
 
@@ -230,23 +231,6 @@ def _check_names(tasks: Sequence[Task]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"two tasks are called `{twice[0]}`")
-
-
-def _check_trainable(plan: TaskPlan) -> None:
-    for instruction in plan.instructions:
-        if any(_has_contrast(node) for node in (*instruction.source, *instruction.target)):
-            raise ValueError(
-                f"task `{plan.name}`: `{instruction.text}` holds a contrast; it compiles, but training one is not supported yet"
-            )
-        if not any(slot.criteria for slot in instruction.slots):
-            raise ValueError(
-                f"task `{plan.name}`: `{instruction.text}` has nothing to learn: no slot after `->` has a loss; "
-                "training the encoder alone is not supported yet"
-            )
-
-
-def _has_contrast(node: NodePlan) -> bool:
-    return isinstance(node, ContrastPlan) or (isinstance(node, RepeatPlan) and any(map(_has_contrast, node.body)))
 
 
 def slots_of(plan: TaskPlan) -> Iterator[SlotPlan]:
@@ -301,13 +285,8 @@ def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int, seed: int) -> dict[s
         found[name] = collect_candidates(item for value in values for item in items_below(value, depth, splits=True))
         if not found[name]:
             raise DataError(f"task `{task.name}`: the column `{column}` holds no text to make the closed set `{name}` of")
-    learnt = [slot for slot in slots_of(plan) if slot.criteria]
-    if learnt and all(slot.closed_set is not None and len(found[slot.closed_set]) == 1 for slot in learnt):
-        only = found[cast("str", learnt[0].closed_set)][0]
-        raise DataError(
-            f"task `{task.name}`: nothing to learn, the closed set of `{learnt[0].column}` holds `{only}` alone; "
-            "it needs rows with another answer, or `closed_sets` with more candidates"
-        )
+    if only := only_answer(plan, found):
+        raise DataError(f"task `{task.name}`: {only}")
     unused = sorted(set(task.closed_sets) - {*wanted, *wanted.values()})
     if unused:
         raise ValueError(

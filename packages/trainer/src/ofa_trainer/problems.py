@@ -39,10 +39,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean `{matches[0]}`?" if matches else f"known: {' '.join(known)}"
 
 
-def problems_of(error: ValidationError, model: type[BaseModel], lines: Mapping[Path, int] | None = None) -> list[Problem]:
-    """Pydantic's complaints in our words; mistakes in several branches of a union are told once."""
+def problems_of(
+    error: ValidationError,
+    model: type[BaseModel],
+    lines: Mapping[Path, int] | None = None,
+    scalars: Mapping[Path, str] | None = None,
+) -> list[Problem]:
+    """Pydantic's complaints in our words; mistakes in several branches of a union are told once.
+
+    scalars: how values without quotes are spelled in the file, of those that YAML does not read as texts.
+    """
     found: dict[Path, Problem] = {}
     for item in error.errors(include_url=False):
+        if scalars is not None and item["loc"][-1:] == ("[key]",):
+            continue  # A key that is no text: reading the file has told it, with its line.
         path, fields = _resolve(item["loc"], model)
         message, hint = item["msg"].removeprefix("Value error, "), ""
         if item["type"] == "extra_forbidden":
@@ -52,6 +62,8 @@ def problems_of(error: ValidationError, model: type[BaseModel], lines: Mapping[P
             message = "is missing"
         elif item["type"].endswith(("_type", "_parsing")):
             message = f"{_lower(message)}, got {_shown(item['input'])}"
+            if item["type"] == "string_type" and not isinstance(item["input"], dict | list):
+                hint = quoting_hint(item["input"], (scalars or {}).get(path))
         elif item["type"] == "literal_error" and isinstance(item["input"], str):
             hint = nearest(item["input"], _literals(str(item.get("ctx", {}).get("expected", ""))))
             message = f"{_lower(message)}, got `{item['input']}`"
@@ -63,6 +75,15 @@ def problems_of(error: ValidationError, model: type[BaseModel], lines: Mapping[P
         elif message not in known.message:
             known.message = f"{known.message}, or {message}"
     return list(found.values())
+
+
+def quoting_hint(value: object, spelling: str | None = None) -> str:
+    """What YAML makes of a word or number without quotes, and how to say the text."""
+    what = {True: "true", False: "false", None: "nothing"}.get(value) if value is None or isinstance(value, bool) else None
+    read = what or ("a number" if isinstance(value, int | float) else f"a {type(value).__name__}")
+    shown = "a word such as yes, no, on, off or null" if spelling is None and what else f"`{spelling or value}`"
+    text = f'"{spelling or value}"' if spelling is not None or what is None else '"yes"'
+    return f"YAML reads {shown} without quotes as {read}: write {text}"
 
 
 def _elsewhere(key: str, model: type[BaseModel]) -> str:

@@ -11,8 +11,8 @@ output: runs/caption
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
@@ -54,12 +54,16 @@ def load_run(path: str | FilePath, overrides: Iterable[str] = ()) -> RunFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunText:
-    """A run file as it is written, not validated yet. lines: of every key, by its path. problems: of the YAML itself."""
+    """A run file as it is written, not validated yet. lines: of every key, by its path. problems: of the YAML itself.
+
+    scalars: the spelling of values that YAML does not read as texts, by their path.
+    """
 
     name: str
     data: dict[str, Any]
     lines: dict[Path, int]
     problems: tuple[Problem, ...]
+    scalars: dict[Path, str] = field(default_factory=dict)
 
     def line(self, path: Path) -> int | None:
         """Line of a key, or of the nearest one above it that stands in the file."""
@@ -74,6 +78,7 @@ def read_run_text(text: str, name: str = "run.yaml", overrides: Iterable[str] = 
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         problems = _walk(node, (), lines, set())
+        scalars = dict(_scalars(node, (), frozenset()))
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -82,7 +87,7 @@ def read_run_text(text: str, name: str = "run.yaml", overrides: Iterable[str] = 
     if not isinstance(data, dict):
         raise RunFileError(name, [Problem((), "a run file is a mapping with `tasks:` in it")])
     problems += [problem for override in overrides for problem in _override(data, override)]
-    return RunText(name=name, data=data, lines=lines, problems=tuple(problems))
+    return RunText(name=name, data=data, lines=lines, problems=tuple(problems), scalars=scalars)
 
 
 def parse_run(text: str, name: str = "run.yaml", overrides: Iterable[str] = ()) -> RunFile:
@@ -91,7 +96,7 @@ def parse_run(text: str, name: str = "run.yaml", overrides: Iterable[str] = ()) 
     try:
         run = RunFile.model_validate(read.data)
     except ValidationError as error:
-        raise RunFileError(name, [*read.problems, *problems_of(error, RunFile, read.lines)]) from error
+        raise RunFileError(name, [*read.problems, *problems_of(error, RunFile, read.lines, read.scalars)]) from error
     if read.problems:
         raise RunFileError(name, read.problems)
     return run
@@ -110,6 +115,9 @@ def _walk(node: Any, path: Path, lines: dict[Path, int], above: set[int]) -> lis
         for key, value in node.value:
             below = (*path, str(key.value))
             lines.setdefault(below, key.start_mark.line + 1)
+            if isinstance(key, yaml.ScalarNode) and not key.tag.endswith((":str", ":merge")):
+                message = f'is no text to YAML, but a truth value, a number or nothing: write "{key.value}":'
+                found.append(Problem(below, message, line=key.start_mark.line + 1))
             if key.value in seen:
                 found.append(Problem(below, "is given twice", line=key.start_mark.line + 1))
             seen.add(str(key.value))
@@ -119,6 +127,21 @@ def _walk(node: Any, path: Path, lines: dict[Path, int], above: set[int]) -> lis
             lines.setdefault((*path, index), value.start_mark.line + 1)
             found += _walk(value, (*path, index), lines, above)
     return found
+
+
+def _scalars(node: Any, path: Path, above: frozenset[int]) -> Iterator[tuple[Path, str]]:
+    """Values that stand without quotes and are no texts to YAML, by their path."""
+    if id(node) in above:
+        return
+    above |= {id(node)}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _scalars(value, (*path, str(key.value)), above)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _scalars(value, (*path, index), above)
+    elif isinstance(node, yaml.ScalarNode) and node.style is None and not node.tag.endswith(":str"):
+        yield path, node.value
 
 
 def _override(data: dict[str, Any], override: str) -> list[Problem]:

@@ -34,7 +34,7 @@ class AudioProcessor(BaseProcessor):
             raise ValueError(f"column `{slot.column}`: `mask_ratio` and `spec_augment` are for source slots")
         self.settings = _settings(options)
         self.frames_per_step = options.frames_per_step or FRAMES_PER_STEP[slot.side]
-        self.unit_features = self.frames_per_step * options.num_mels
+        self.unit_features = self.stream_features(slot, options)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             filters = mel_filters(self.settings)
@@ -44,6 +44,11 @@ class AudioProcessor(BaseProcessor):
                 f" {options.sample_rate} Hz: take fewer bands or a longer window"
             )
         self._vocoder = self._load_vocoder()
+
+    @classmethod
+    def stream_features(cls, slot: SlotPlan, options: AudioOptions) -> int:
+        """The bands of the frames that are stacked into a unit."""
+        return (options.frames_per_step or FRAMES_PER_STEP[slot.side]) * options.num_mels
 
     @classmethod
     def asset(cls, slot: SlotPlan, options: AudioOptions) -> str | None:

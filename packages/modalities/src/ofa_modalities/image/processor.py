@@ -22,8 +22,13 @@ class ImageProcessor(BaseProcessor):
     def __init__(self, slot: SlotPlan, options: ImageOptions, resources: Resources) -> None:
         super().__init__(slot, options, resources)
         self.options = options
-        self.unit_features = 3 * options.patch * options.patch
+        self.unit_features = self.stream_features(slot, options)
         self._draft = 2 * options.patch * math.isqrt(options.max_patches)
+
+    @classmethod
+    def stream_features(cls, slot: SlotPlan, options: ImageOptions) -> int:
+        """Three channels of a patch's pixels."""
+        return 3 * options.patch * options.patch
 
     def encode(self, value: object, context: EncodeContext) -> Item:
         """Read, turn, flatten, shrink and cut one picture; see :func:`read_image` for what it may be. Raises SampleError."""

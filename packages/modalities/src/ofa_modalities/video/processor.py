@@ -59,7 +59,12 @@ class VideoProcessor(BaseProcessor):
     def __init__(self, slot: SlotPlan, options: VideoOptions, resources: Resources) -> None:
         super().__init__(slot, options, resources)
         self.options = options
-        self.unit_features = 3 * options.tubelet * options.patch * options.patch
+        self.unit_features = self.stream_features(slot, options)
+
+    @classmethod
+    def stream_features(cls, slot: SlotPlan, options: VideoOptions) -> int:
+        """Three channels of a patch's pixels in each of its frames."""
+        return 3 * options.tubelet * options.patch * options.patch
 
     def encode(self, value: object, context: EncodeContext) -> Item:
         """Read, shrink and cut the frames of one clip; see :func:`read_video` for what it may be. Raises SampleError."""

@@ -187,6 +187,11 @@ def _texts(plan: Mirror, task: TaskPlan, swap: WordSwap) -> tuple[TextColumn, ..
     return tuple(text for name, text in texts.items() if plan.texts is None or name in plan.texts)
 
 
+def slots_below(task: TaskPlan) -> Iterator[tuple[SlotPlan, int]]:
+    """The slots of all alternatives, each with the number of repeats around it."""
+    return chain.from_iterable(_alternatives(task))
+
+
 def _alternatives(task: TaskPlan) -> Iterator[list[tuple[SlotPlan, int]]]:
     """The slots of each alternative, each with the number of repeats around it."""
     for plan in task.instructions:
