@@ -143,5 +143,6 @@ def test_a_delimiter_is_recognised_by_rows_of_like_width(delimiter: str, usual: 
 
 
 def test_sentences_of_one_column_are_no_columns() -> None:
-    assert recognise("text\nhello, world\nwell; yes\n", ",") == ","
+    assert recognise("text\nhello, world\nwell; yes\n", ",") == "\t"
+    assert recognise("text\nhello\nyes\n", ";") == ";"
     assert recognise("größe, cm;label\n1;x\n2;y\n", ",") == ";"

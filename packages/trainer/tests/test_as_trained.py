@@ -58,6 +58,7 @@ def test_the_file_that_was_trained_on_is_read(folder: Path) -> None:
     ("text", "row"),
     [
         ("the text\ngood, really\n", {"text": "good, really"}),
+        ("the text\ngood; really\n", {"text": "good; really"}),
         ("text,label\ngood,yes\n", {"text": "good", "label": "yes"}),
         ("the text\tmore\ngood\tx\n", {"text": "good"}),
     ],

@@ -151,6 +151,8 @@ def test_a_folder_that_is_no_data_is_told_what_it_may_hold(tmp_path: Path) -> No
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"nothing that is read; a folder may hold Parquet files, one CSV .* \(cat/1\.jpg\)"):
         open_source(tmp_path / "empty")
+    with pytest.raises(DataError, match=r"no data at `.*emtpy`; did you mean `empty`\?"):
+        open_source(tmp_path / "emtpy")
     picture(tmp_path / "both/cat/1.png")
     sound(tmp_path / "both/cat/1.wav")
     with pytest.raises(DataError, match="1 of IMAGE, 1 of AUDIO; say which with the option `modality`"):

@@ -64,21 +64,19 @@ def cells(lines: Iterable[str], delimiter: str, longest: int = 1 << 17) -> Itera
 def recognise(text: str, usual: str = ",") -> str:
     """The delimiter under which most of the first records have as many cells as the first, which has two or more.
 
-    usual: wins where several fit alike, and where none does.
+    Where it has one under each of them, the one that cuts the fewest of the others. usual: wins where several fit alike.
 
     >>> recognise("name;price\\na;1,5\\nb;2,5"), recognise("text\\nhello, world\\n"), recognise("a\\tb\\n1\\t2\\n")
-    (';', ',', '\\t')
+    (';', ';', '\\t')
     """
     sample = text[:_SAMPLE_CHARACTERS]
-    best, most = usual, 0.0
+    best, most = usual, (False, 0.0)
     for delimiter in dict.fromkeys((usual, *DELIMITERS)):
         found = [record for record, _, _ in islice(records(sample, delimiter), _SAMPLE_RECORDS)]
         if len(sample) < len(text) and 1 < len(found) < _SAMPLE_RECORDS:
             found.pop()  # It may be cut.
         widths = [_width(record, delimiter) for record in found]
-        if not widths or widths[0] < 2:
-            continue
-        fitting = widths.count(widths[0]) / len(widths)
+        fitting = (widths[0] > 1, widths.count(widths[0]) / len(widths)) if widths else most
         if fitting > most:
             best, most = delimiter, fitting
     return best

@@ -18,14 +18,15 @@ def find_file(options: FileOptions, base: Path) -> tuple[Path, Path]:
     """The data file and its media root. Raises DataError, naming the nearest file, where there is none."""
     path = base / Path(options.path).expanduser()
     if not path.exists():
-        raise DataError(f"no data at `{path}`{_nearest(path)}")
+        raise DataError(f"no data at `{path}`{nearest_file(path)}")
     root = base / Path(options.root).expanduser() if options.root is not None else (path if path.is_dir() else path.parent)
     if not root.is_dir():
         raise DataError(f"the data root `{root}` is not a folder")
     return path, root.resolve()
 
 
-def _nearest(path: Path) -> str:
+def nearest_file(path: Path) -> str:
+    """What lies beside a file that is not there: ``; did you mean `x`?``, or nothing."""
     if not path.parent.is_dir():
         return f": there is no folder `{path.parent}`"
     names = sorted(entry.name for entry in path.parent.iterdir())

@@ -11,7 +11,7 @@ from ofa_instruction import Catalog, default_catalog
 
 from ofa_trainer.plans import SourcePlan
 from ofa_trainer.source import Source
-from ofa_trainer.sources.common import DataError
+from ofa_trainer.sources.common import DataError, nearest_file
 from ofa_trainer.sources.folder import FolderSlots, folder_slots, split_parts
 
 Rows = Sequence[Mapping[str, object]]
@@ -134,6 +134,8 @@ def _source_of_path(path: Path, given: str, catalog: Catalog) -> tuple[str, str]
     if path.is_dir():
         return _source_of_folder(path, given, suffixes)
     suffix = path.suffix.lower()
+    if not path.exists():
+        raise DataError(f"no data at `{path}`{nearest_file(path)}")
     if suffix not in suffixes:
         known = " ".join(sorted(suffixes))
         raise DataError(f"`{path}`: no source reads `{path.suffix or 'a file without a suffix'}`; known: {known}, and folders")
