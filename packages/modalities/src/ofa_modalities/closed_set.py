@@ -72,7 +72,7 @@ def check_candidates(candidates: Iterable[object], name: str) -> tuple[str, ...]
 
 def closed_set_digest(candidates: Sequence[str]) -> str:
     """SHA-256 (64 hex digits) of the candidates in order."""
-    return hashlib.sha256(json.dumps(list(candidates), ensure_ascii=False).encode("utf-8")).hexdigest()
+    return hashlib.sha256(json.dumps(list(candidates), ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def closed_set_plan(name: str, candidates: Sequence[str]) -> ClosedSetPlan:
@@ -139,6 +139,10 @@ def parse_closed_set(data: bytes, plan: ClosedSetPlan) -> tuple[str, ...]:
     return closed_set_of(values, plan)
 
 
+_LONGEST_COMPARED = 200
+"""Characters of a label that near ones are looked for; it takes a time that grows with their square."""
+
+
 class LabelIndex:
     """Finds the candidate that a label means, under the same spelling rules for both.
 
@@ -160,20 +164,25 @@ class LabelIndex:
         self.normal = tuple(map(self._normal, self.answers))
         """The same as they are encoded."""
         self._equal = EqualTexts(self.normal)
+        self._longest = 100 * max(map(len, candidates), default=0) + 10_000
 
     def _normal(self, label: str) -> str:
         normal = normalise(label.strip(), uncased=self.uncased, no_punctuation=self.no_punctuation)
         return normal or label.strip(string.whitespace)
 
     def get(self, label: str) -> int | None:
-        """Number of the candidate, or None."""
+        """Number of the candidate, or None, which is all that is said of a text far longer than any."""
+        if len(label) > self._longest:
+            return None
         return self._equal.get(self._normal(label))
 
     def find(self, label: str) -> int:
         """Number of the candidate. Raises SampleError with the nearest ones."""
         number = self.get(label)
         if number is None:
-            near = difflib.get_close_matches(self._normal(label), self.normal[:10_000], n=3, cutoff=0.5)
+            near: list[str] = []
+            if len(label) <= _LONGEST_COMPARED:
+                near = difflib.get_close_matches(self._normal(label), self.normal[:10_000], n=3, cutoff=0.5)
             hint = f"; did you mean {' or '.join(repr(word) for word in near)}?" if near else ""
             raise SampleError(self.column, f"{_short(label)} is not among the {len(self.answers)} candidates{hint}")
         return number

@@ -142,6 +142,7 @@ class TaskEncoder:
                 with_targets=with_targets,
                 hosts=self.hosts,
                 max_items=self.max_items,
+                max_row_tokens=self.max_row_tokens,
             )
             source, target = walk.run()
             if split == "train" and program.condition_dropout and rng.random() < program.condition_dropout:
@@ -178,6 +179,8 @@ class TaskEncoder:
         program = self._programs[example.task][example.alternative]
         reader = ReferenceReader(program, _whole(program, row), example.referred, split=split, root=root, hosts=self.hosts)
         try:
+            if self.max_row_tokens is not None:
+                program.check_lengths(row, self.max_row_tokens)
             return reader.read()
         except SampleError as error:
             error.address = error.address or example.address

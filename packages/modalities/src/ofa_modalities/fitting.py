@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from ofa_modalities.processor import FitContext, Processor, SampleError
 from ofa_modalities.program import Assets
 from ofa_modalities.tokenizer import TextTokenizer
 from ofa_modalities.vocabulary_plan import VocabularyPlan
+
+_MOST_CHARACTERS, _MOST_VALUES = 100_000, 10_000
+"""Of one column of a row, that a tokenizer learns from."""
 
 ClosedSets = Mapping[str, Mapping[str, tuple[str, ...]]]
 """Task → set name → candidates."""
@@ -41,7 +44,7 @@ def collect_texts(
         yield from _fixed_texts(task)
         for slot, options, implementation in _readers(task, catalog):
             for candidate in slot_candidates(task.name, slot, closed_sets or {}) or ():
-                yield from implementation.corpus(slot, options, candidate)
+                yield from _first_texts(slot, options, implementation, [candidate])
         for texts in texts_of_rows(task, catalog, rows.get(task.name, ())):
             yield from texts
 
@@ -52,12 +55,25 @@ def texts_of_rows(task: TaskPlan, catalog: Catalog, rows: Iterable[Mapping[str, 
     for row in rows:
         texts: list[str] = []
         for slot, options, implementation in readers:
-            for value in _values(row.get(slot.column), depths[slot.column]):
-                try:
-                    texts.extend(implementation.corpus(slot, options, value))
-                except SampleError:
-                    continue
+            texts.extend(_first_texts(slot, options, implementation, _values(row.get(slot.column), depths[slot.column])))
         yield texts
+
+
+def _first_texts(slot: SlotPlan, options: Options, implementation: type[Processor], values: Iterable[object]) -> Iterator[str]:
+    """The texts of a column's values in one row, as far as they may count: one without end would outweigh all other rows."""
+    left = _MOST_CHARACTERS
+    try:
+        for value in islice(values, _MOST_VALUES):
+            try:
+                for text in implementation.corpus(slot, options, value):
+                    yield text[:left]
+                    left -= len(text)
+                    if left <= 0:
+                        return
+            except SampleError:
+                continue
+    except RecursionError:  # lists within lists, of which encoding tells
+        return
 
 
 def _readers(task: TaskPlan, catalog: Catalog) -> Iterator[tuple[SlotPlan, Options, type[Processor]]]:
@@ -129,7 +145,10 @@ def _pooled(values: ColumnValues, columns: Mapping[tuple[str, str], int]) -> Ite
     """The values of several columns; of one inside repeats (their number), each item."""
     for column, depth in columns.items():
         for value, root in values(*column):
-            yield from ((own_copy(item), root) for item in items_below(value, depth))
+            try:
+                yield from ((own_copy(item), root) for item in items_below(value, depth))
+            except RecursionError:  # lists within lists, of which encoding tells
+                continue
 
 
 def items_below(value: object, depth: int, *, splits: bool = False) -> Iterator[object]:

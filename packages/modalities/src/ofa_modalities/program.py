@@ -5,7 +5,7 @@ Made by :mod:`ofa_modalities.building`, walked by :mod:`ofa_modalities.walking`,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,6 +200,13 @@ class Program:
 
     def __repr__(self) -> str:
         return f"Program({self.plan.text!r})"
+
+    def check_lengths(self, row: Mapping[str, object], most: int) -> None:
+        """Raises SampleError for a list of a repeat with more items than a row may have tokens, before anything is made of it."""
+        for step in self.slots.values():
+            value = row.get(step.slot.column)
+            if step.depth and isinstance(value, Sized) and not isinstance(value, str | bytes) and len(value) > most:
+                raise SampleError(step.slot.column, f"the list has {len(value):,} items, and a row at most {most:,} tokens")
 
     @property
     def condition_dropout(self) -> float:

@@ -14,6 +14,7 @@ from ofa_instruction.plans import SlotPlan, walk_slots
 from ofa_modalities.copies import own_copy
 from ofa_modalities.processor import EncodeContext, Item, NoAnswerError, SampleError, Split
 from ofa_modalities.program import Program
+from ofa_modalities.reading import Reading
 
 
 class ReferenceReader:
@@ -71,4 +72,6 @@ class ReferenceReader:
             hosts=self._hosts,
             row=self._row,
         )
-        return self._program.slots[slot.index].processor.reference(own_copy(value), context)
+        with Reading(slot.column, "value"):
+            copied = own_copy(value)
+        return self._program.slots[slot.index].processor.reference(copied, context)

@@ -19,6 +19,11 @@ MASK_TEXT = "<mask>"
 
 _MASK = re.compile(re.escape(MASK_TEXT))
 
+_CHARACTERS_OF_AN_ID = 16
+_MOST_CHARACTERS = 500_000
+_UNSURE = 32
+"""Ids at the end of a text that was cut, which what follows could change."""
+
 
 class BlockTokenizer:
     """A tokenizer whose ids lie in the vocabulary's text block; ``<mask>`` is the control token.
@@ -52,6 +57,26 @@ class BlockTokenizer:
                 ids.append(self.mask)
             ids.extend(self.start + index for index in self.local.encode(piece))
         return ids
+
+    def encode_first(self, text: str, count: int) -> tuple[list[int], int]:
+        """The first ids of a text, at least ``count`` where it has so many, and about how many it has in all.
+
+        Of a long text no more characters are looked at than these ids take; what they are does not change by that. Raises
+        ValueError for text that UTF-8 cannot hold, and for one whose first half million characters are fewer ids.
+        """
+        text = text.strip()
+        size = _CHARACTERS_OF_AN_ID * count + 1000
+        while size < len(text):
+            if size > _MOST_CHARACTERS:
+                raise ValueError(f"the text has {len(text):,} characters, and the first {size // 4:,} hold almost nothing")
+            blank = text.rfind(" ", size // 2, size)
+            used = size if blank < 0 else blank
+            ids = self.encode(text[:used])
+            if len(ids) >= count + _UNSURE:
+                return ids[:-_UNSURE], max(len(ids), round(len(ids) * len(text) / used))
+            size *= 4
+        ids = self.encode(text)
+        return ids, len(ids)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of vocabulary ids; ids outside the text block are left out, but for ``mask``."""

@@ -14,6 +14,7 @@ from ofa_instruction.errors import BindError
 from ofa_modalities.copies import own_copy
 from ofa_modalities.processor import EncodeContext, Item, NoAnswerError, SampleError, Split
 from ofa_modalities.program import Program, SlotStep, Step, TextStep
+from ofa_modalities.reading import Reading
 from ofa_modalities.segment import Cut, EncodedSegment
 
 _NO_IDS = np.zeros(0, np.int64)
@@ -38,8 +39,10 @@ class Walk:
         with_targets: bool,
         hosts: frozenset[str] = frozenset(),
         max_items: int | None = None,
+        max_row_tokens: int | None = None,
     ) -> None:
-        """Raises SampleError for a column that is missing or, in a repeat, no list of the right length."""
+        """Raises SampleError for a column that is missing or, in a repeat, no list of the right length, or one of more items than
+        a row may have tokens."""
         self._program = program
         self._split = split
         self._rng = rng
@@ -53,6 +56,8 @@ class Walk:
         self._items: dict[tuple[int, Place], Item] = {}
         self._source_segments: dict[tuple[int, Place], int] = {}
         self._pending: list[tuple[list[EncodedSegment], int, tuple[int, Place]]] = []
+        if max_row_tokens is not None:
+            program.check_lengths(row, max_row_tokens)
         try:
             self._bound = bind(program.plan, row, with_targets=with_targets)
         except BindError as error:
@@ -158,7 +163,9 @@ class Walk:
         context = EncodeContext(
             split=self._split, rng=self._rng, referred=referred, root=self._root, hosts=self._hosts, row=self._row
         )
-        item = step.processor.encode(own_copy(value), context)
+        with Reading(step.slot.column, "value"):
+            copied = own_copy(value)
+        item = step.processor.encode(copied, context)
         assert len(item.units) == math.prod(item.shape), f"units of `{step.slot.column}` do not fill their shape {item.shape}"
         return item
 

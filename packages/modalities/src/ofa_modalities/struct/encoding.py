@@ -23,7 +23,7 @@ _SECTION = re.compile(r"(?:^|(?<= ))(table|col|type|row [0-9]+|\.\.\.) :(?= |$)"
 _MORE = re.compile(r"(?:([0-9]+) more rows?)?(?:, )?(?:([0-9]+) more columns?)?")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?%?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}(?:-[0-9]{1,2})?(?:[T ][0-9:.]+(?:Z|[-+][0-9:]+)?)?")
-_CHARACTERS_OF_A_TOKEN = 64
+MOST_CHARACTERS_OF_A_TOKEN = 64
 """A text of more characters than this for each token of a budget is taken to be over it, unread."""
 
 
@@ -63,7 +63,7 @@ def linearise_within(table: Table, limit: int, count: Callable[[str], int]) -> s
 
 
 def _count(text: str, limit: int, count: Callable[[str], int]) -> int:
-    return limit + 1 if len(text) > _CHARACTERS_OF_A_TOKEN * limit else count(text)
+    return limit + 1 if len(text) > MOST_CHARACTERS_OF_A_TOKEN * limit else count(text)
 
 
 def _left(table: Table, rows: int, columns: int) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from ofa_instruction.plans import SlotPlan
 from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources, SampleError, TokenRule
 from ofa_modalities.reading import Reading
 from ofa_modalities.struct.database import Schema, SqlError, open_database, read_schema
-from ofa_modalities.struct.encoding import column_types, linearise_within, parse_table
+from ofa_modalities.struct.encoding import MOST_CHARACTERS_OF_A_TOKEN, column_types, linearise_within, parse_table
 from ofa_modalities.struct.finding import find_database, names_columns, spider_schema
 from ofa_modalities.struct.output import Sql, Table
 from ofa_modalities.struct.query import check_query, normalise_query
@@ -22,6 +23,8 @@ from ofa_modalities.struct.schema import SchemaText, match_values
 from ofa_modalities.struct.spec import SOURCE_LENGTH, TARGET_LENGTH, DatabaseOptions, StructOptions, TableOptions
 from ofa_modalities.text.reading import read_text
 
+_MOST_PARTS = 10_000
+"""Of a list, that words for a tokenizer are looked for in."""
 _FILES = (".csv", ".tsv", ".json", ".jsonl", ".db", ".sqlite", ".sqlite3", ".sql")
 
 
@@ -76,11 +79,12 @@ class TableProcessor(_TextOfStruct):
         super().__init__(slot, options, resources)
         self.options = options
         self.form: Literal["table", "sql"] = options.form
+        self.is_learnt = slot.side == "target" and not slot.no_loss
         self._reader = TableReader(
             column=slot.column,
             header=options.header,
             table=options.table,
-            most_rows=min(options.max_rows, self.max_length // 2) if slot.side == "source" or slot.no_loss else None,
+            most_rows=self.max_length // 2 if self.is_learnt else min(options.max_rows, self.max_length // 2),
             max_columns=options.max_columns,
             max_cells=options.max_cells,
             max_bytes=options.max_bytes,
@@ -93,7 +97,8 @@ class TableProcessor(_TextOfStruct):
         table = self._reader.read(value, root=context.root, hosts=context.hosts)
         if self.options.types and not table.types:
             table = replace(table, types=column_types(table))
-        if self.slot.side == "target" and not self.slot.no_loss:
+        if self.is_learnt:
+            self._check_rows(table)
             return self._whole(str(table), "table")
         text = linearise_within(self._shortened(table), self.max_length, self._count)
         if text is None:
@@ -101,10 +106,15 @@ class TableProcessor(_TextOfStruct):
         return self._item(text)
 
     def reference(self, value: object, context: EncodeContext) -> Table | str:
-        """The table with all its rows, or the query as it is written when it is learnt. Raises SampleError for anything else."""
+        """The table with all its rows, or the query as it is written when it is learnt.
+
+        Raises SampleError for anything else, and for a table of more rows than an answer may have.
+        """
         if self.form == "sql":
             return self._query_text(value)
-        return self._reader.read(value, root=context.root, hosts=context.hosts)
+        table = self._reader.read(value, root=context.root, hosts=context.hosts)
+        self._check_rows(table)
+        return table
 
     def _query(self, value: object) -> Item:
         return self._whole(self._query_text(value), "query", cased=True)
@@ -118,10 +128,19 @@ class TableProcessor(_TextOfStruct):
         return normalise_query(text, uncased=self._uncased)
 
     def _whole(self, text: str, what: str, *, cased: bool = False) -> Item:
+        if len(text) > MOST_CHARACTERS_OF_A_TOKEN * self.max_length:
+            raise self._too_long(f"the {what} has {len(text):,} characters")
         ids = self._tokenizer.encode(text) if cased else self._ids(text)
         if len(ids) > self.max_length:
-            raise SampleError(self.slot.column, f"the {what} has {len(ids)} tokens, more than max_length={self.max_length}")
+            raise self._too_long(f"the {what} has {len(ids)} tokens")
         return Item(units=np.array(ids, np.int64), shape=(len(ids),))
+
+    def _check_rows(self, table: Table) -> None:
+        if self.is_learnt and table.more_rows:
+            raise self._too_long(f"the table has {len(table.rows) + table.more_rows:,} rows of two tokens at least")
+
+    def _too_long(self, what: str) -> SampleError:
+        return SampleError(self.slot.column, f"{what}, more than max_length={self.max_length} tokens")
 
     def _shortened(self, table: Table) -> Table:
         """The same rows with cells of at most ``max_cell_length`` characters."""
@@ -219,7 +238,7 @@ def _words(value: object) -> Iterator[str]:
             for part in value.values():
                 yield from _words(part)
     elif isinstance(value, list | tuple):
-        for part in value:
+        for part in islice(value, _MOST_PARTS):
             yield from _words(part)
     elif isinstance(value, Table | Sql):
         yield str(value)
@@ -228,4 +247,5 @@ def _words(value: object) -> Iterator[str]:
         for row in value.itertuples(index=False, name=None):
             yield from (cell for cell in row if isinstance(cell, str))
     elif hasattr(value, "tolist"):
-        yield from _words(value.tolist())
+        array: Any = value
+        yield from _words((array[:_MOST_PARTS] if getattr(array, "ndim", 0) else array).tolist())

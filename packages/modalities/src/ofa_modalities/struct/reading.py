@@ -17,9 +17,11 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ofa_modalities.delimited import cells, recognise, records
 from ofa_modalities.lines import decode_text, encoding_of, split_lines
@@ -89,6 +91,11 @@ class TableReader:
             self._check_cells(len(value), len(columns))
             names = [self._joined(column) if isinstance(column, tuple) else column for column in columns]
             return self._table(names, _frame_rows(value))
+        if isinstance(value, np.ndarray) and value.ndim == 2 and self.most_rows is not None:
+            self._check_cells(*value.shape)
+            left_out = max(0, len(value) - self.header - self.most_rows)
+            table = self._object(plain_list(value[: len(value) - left_out]))
+            return replace(table, more_rows=table.more_rows + left_out)
         if hasattr(value, "tolist"):
             value = plain_list(value)
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
@@ -122,14 +129,23 @@ class TableReader:
         for number, row in enumerate(rows, 1):
             if not isinstance(row, Mapping):
                 raise self.fail(f"row {number} of the table is {type(row).__name__}, and row 1 a mapping")
-            columns.update(dict.fromkeys(row))
-            self._check_width(len(columns))
-        return self._table(list(columns), ([row.get(name) for name in columns] for row in rows))
+            if row.keys() != columns.keys():
+                columns.update(dict.fromkeys(row))
+                self._check_width(len(columns))
+        self._check_cells(len(rows), len(columns))
+        kept = rows if self.most_rows is None else rows[: self.most_rows]
+        table = self._table(list(columns), [[row.get(name) for name in columns] for row in kept])
+        return replace(table, more_rows=len(rows) - len(kept))
 
     def _listed(self, rows: Iterable[Any]) -> Table:
         """Rows, the first naming the columns where there is a header."""
-        remaining = iter(rows)
-        head = next(remaining, None)
+        if not isinstance(rows, list | tuple):
+            first = list(islice(rows := iter(rows), 1))
+            remaining: Iterable[Any] = rows
+            rows = chain(first, rows)
+        else:
+            first, remaining = list(rows[:1]), rows[1:]
+        head = first[0] if first else None
         if head is None:
             raise self.fail("the table is empty")
         width = len(self._sequence(head, "row 1"))
@@ -138,7 +154,7 @@ class TableReader:
             raise self.fail("the first row of the table is empty")
         if self.header:
             return self._table(list(head), remaining)
-        kept, more = self._rows(chain([head], remaining), width)
+        kept, more = self._rows(rows, width)
         return Table(columns=(), rows=kept, more_rows=more)
 
     def _table(self, columns: Sequence[object], rows: Iterable[Any], name: str = "") -> Table:
@@ -152,6 +168,10 @@ class TableReader:
         """The first ``most_rows`` rows, and how many more there are; these are counted, and their cells are not looked at."""
         made: list[tuple[str, ...]] = []
         number = 0
+        if self.most_rows is not None and isinstance(rows, list | tuple) and _are_wide(rows[self.most_rows :], width):
+            self._check_cells(len(rows), width)
+            kept, _ = self._rows(iter(rows[: self.most_rows]), width)
+            return kept, len(rows) - len(kept)
         for number, row in enumerate(rows, 1):
             cells = self._sequence(row, f"row {number}")
             if len(cells) != width:
@@ -289,6 +309,11 @@ def holds_table(text: str) -> bool:
 def _head_of(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(16)
+
+
+def _are_wide(rows: Sequence[Any], width: int) -> bool:
+    """Whether they are lists of that many cells, all of them, without a look at one after the other."""
+    return set(map(type, rows)) <= {list, tuple} and set(map(len, rows)) <= {width}
 
 
 def _few(numbers: Iterable[int]) -> str:

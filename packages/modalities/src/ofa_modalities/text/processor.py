@@ -12,12 +12,16 @@ from ofa_instruction.plans import SlotPlan
 from ofa_modalities.closed_set import LabelIndex
 from ofa_modalities.prefix_tree import PrefixTree
 from ofa_modalities.processor import BaseProcessor, DecodeContext, EncodeContext, Item, Resources, SampleError, TokenRule
+from ofa_modalities.reading import shown
 from ofa_modalities.text.masking import mask_words, replace_tokens
 from ofa_modalities.text.reading import normalise, read_text
 from ofa_modalities.text.spec import TextOptions
 from ofa_modalities.vocabulary import Vocabulary
 
 Int64 = NDArray[np.int64]
+
+_MOST_CHARACTERS_OF_AN_ID = 64
+"""Words farther behind than this for each id of the longest text are not there when words are chosen to be masked."""
 
 
 class TextProcessor(BaseProcessor):
@@ -52,7 +56,9 @@ class TextProcessor(BaseProcessor):
         else:
             text = normalise(text, uncased=options.uncased, no_punctuation=options.no_punctuation)
             if options.mask_ratio and (train or self.resources.also_target):
-                text = mask_words(text, options.mask_ratio, context.rng, options.mask_span)
+                text = mask_words(
+                    text[: _MOST_CHARACTERS_OF_AN_ID * options.max_length], options.mask_ratio, context.rng, options.mask_span
+                )
             ids, num_cut = self._ids(text)
         if not (options.noise_ratio and train):
             return Item(units=ids, shape=(len(ids),), num_cut=num_cut)
@@ -62,20 +68,20 @@ class TextProcessor(BaseProcessor):
         return Item(units=noisy, shape=(len(ids),), num_cut=num_cut)
 
     def _ids(self, text: str) -> tuple[Int64, int]:
-        """Ids of the text, at most ``max_length`` of whole characters, and how many more there would be."""
+        """Ids of the text, at most ``max_length`` of whole characters, and about how many more there would be."""
+        most = self.options.max_length
         try:
-            ids = self._tokenizer.encode(text)
+            ids, total = self._tokenizer.encode_first(text, most + 1)
         except ValueError as error:
             raise SampleError(self.slot.column, str(error)) from error
         if not ids:
             raise SampleError(self.slot.column, "nothing is left of the text to encode")
-        most = self.options.max_length
         if len(ids) <= most:
             return np.array(ids, np.int64), 0
         kept = self._tokenizer.whole(ids[:most])
         if not kept:
             raise SampleError(self.slot.column, f"not even the first character fits into max_length={most} tokens")
-        return np.array(kept, np.int64), len(ids) - len(kept)
+        return np.array(kept, np.int64), total - len(kept)
 
     def decode(self, units: NDArray[Any], context: DecodeContext) -> str:
         """The text of ids ``[U]`` without ``<end>``, whole characters where it was cut; of a closed set, the candidate's own
@@ -114,12 +120,13 @@ class _ClosedTexts:
         answers: list[str] = []
         self._number: list[int] = []
         for normal, answer in zip(self._index.normal, self._index.answers, strict=True):
-            ids = tuple(vocabulary.tokenizer.encode(normal))
+            first, total = vocabulary.tokenizer.encode_first(normal, options.max_length + 1)
+            ids = tuple(first)
             if not ids:
-                raise ValueError(f"closed set `{slot.closed_set}`: candidate {answer!r} has no tokens")
+                raise ValueError(f"closed set `{slot.closed_set}`: candidate {shown(answer)} has no tokens")
             if len(ids) > options.max_length:
                 raise ValueError(
-                    f"closed set `{slot.closed_set}`: candidate {answer!r} has {len(ids)} tokens,"
+                    f"closed set `{slot.closed_set}`: candidate {shown(answer)} has {total} tokens,"
                     f" more than max_length={options.max_length}"
                 )
             if ids not in numbers:
