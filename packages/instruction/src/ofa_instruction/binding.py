@@ -13,7 +13,7 @@ import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from numbers import Real
+from numbers import Integral, Real
 from typing import TypeAlias, cast
 
 from ofa_instruction.errors import BindError, nearest, quote
@@ -90,7 +90,7 @@ def is_empty(value: object) -> bool:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):  # of pandas
         return True
     if isinstance(value, Real):
-        return math.isnan(value)
+        return not isinstance(value, Integral) and math.isnan(value)  # a whole number may be too large for a float
     if isinstance(value, Mapping):
         return bool(value) and value.keys() <= {"bytes", "path"} and all(part is None for part in value.values())
     return False
