@@ -366,6 +366,23 @@ def _check_columns(
         hint = f"map it: columns: {{{column}: …}}" if column not in task.columns else "see `columns`"
         message = f"the data has no column `{name}`{nearest(name, seen)}\nthere are: {' '.join(seen)}; {hint}"
         report.add((*path, split), message)
+    if split != "train" and not report.mistakes:
+        _check_metric_columns(report, (*path, split), plan, task, source)
+
+
+def _check_metric_columns(
+    report: CheckReport, place: tuple[str, ...], plan: TaskPlan, task: TaskFilePlan, source: Source
+) -> None:
+    """Whether some row has each column that a metric reads beside the answer."""
+    from ofa_instruction import default_catalog
+    from ofa_trainer.metrics.choosing import metric_columns
+    from ofa_trainer.sources.choosing import unseen_columns
+
+    for column in metric_columns(plan, task.metrics or (), default_catalog()):
+        name = task.columns.get(column, column)
+        missing, seen = unseen_columns(source, [name])
+        if missing:
+            report.add(place, f"a metric reads the column `{name}`{nearest(name, seen)}\nthere are: {' '.join(seen)}")
 
 
 def _look_at_rows(

@@ -85,8 +85,10 @@ class Pace:
         if not self.validates:
             return self.budget_s
         last_s = self.budget_s * LAST_SHARE if self._last_validation_s is None else self._last_validation_s
-        between = self.clock.validating_s / self.clock.training_s if self.clock.validating_s else 0.0
-        return max((self.budget_s - last_s) / (1 + between), self.budget_s * LEAST_TRAINING_SHARE)
+        spent_s = self.clock.validating_s
+        between = min(spent_s / self.clock.training_s, self.options.valid_share or 1.0) if spent_s else 0.0
+        planned_s = min((self.budget_s - last_s) / (1 + between), self.budget_s - last_s - spent_s)
+        return max(planned_s, self.budget_s * LEAST_TRAINING_SHARE)
 
     # Validation
 

@@ -32,7 +32,7 @@ from ofa_models.assets import asset_digests
 from ofa_models.plans import ModelPlan, Precision
 
 from ofa_trainer.looking import look_at_boxes
-from ofa_trainer.metrics.choosing import check_metric, columns_read
+from ofa_trainer.metrics.choosing import check_metric, columns_read, metric_columns
 from ofa_trainer.mixture import Mixture
 from ofa_trainer.plans import TrainerOptions
 from ofa_trainer.problems import nearest
@@ -103,6 +103,7 @@ def prepare(
         _check_mapping(task, plan, catalog)
         check_columns(task, plan)
         check_columns(task, plan, "valid")
+        _check_metric_columns(task, plan, catalog)
         _tell_boxes(task, plan)
         for shared in task.shared_rows():
             logger.warning("task `%s`: %s; give held-out rows as `valid`", task.name, shared)
@@ -248,6 +249,15 @@ def check_columns(task: Task, plan: TaskPlan, split: DataSplit = "train") -> Non
     for column in missing:
         told = missing_column(column, task.columns.get(column, column), seen, source.address(0))
         raise DataError(f"task `{task.name}`, {split}: {told}")
+
+
+def _check_metric_columns(task: Task, plan: TaskPlan, catalog: Catalog) -> None:
+    """Raises DataError where no validation row has a column that a metric reads beside the answer."""
+    source, wanted = task.source("valid"), metric_columns(plan, task.metrics or (), catalog)
+    missing, seen = unseen_columns(source, wanted) if source is not None and wanted else ([], [])
+    if missing:
+        told = f"a metric reads the column `{missing[0]}`, and no row has one; there are: {' '.join(seen)}"
+        raise DataError(f"task `{task.name}`, valid: {told}")
 
 
 def _tell_boxes(task: Task, plan: TaskPlan) -> None:

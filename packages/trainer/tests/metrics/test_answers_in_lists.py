@@ -7,7 +7,7 @@ import logging
 import pytest
 from ofa_instruction import default_catalog
 from ofa_instruction.specs import MetricSpec
-from ofa_trainer import Task, Trainer
+from ofa_trainer import DataError, Task, Trainer
 from ofa_trainer.metrics.boxes import box_f1, iou_acc, mean_iou
 from ofa_trainer.metrics.choosing import check_metric, figure_names
 from ofa_trainer.metrics.lists import by_row, items_of
@@ -132,3 +132,11 @@ def test_a_metric_that_fails_costs_its_own_figure(monkeypatch: pytest.MonkeyPatc
         )
     assert list(trained.figures["t"]) == ["b/token_f1"]
     assert "task `t`: the metric `rouge_l` of `b` failed and is left out: KeyError: 'no such thing'" in caplog.text
+
+
+def test_a_column_that_a_metric_reads_must_be_there_before_training() -> None:
+    rows = [{"question": "how many?", "query": "SELECT 1"}] * 8
+    line = "[TEXT:question] -> [STRUCT:query,as=sql]"
+    task = Task("sql", line, train=rows, valid=rows, metrics=["execution_accuracy"])
+    with pytest.raises(DataError, match="a metric reads the column `database`, and no row has one; there are: question query"):
+        Trainer(steps=1, tokenizer_size=300).prepare("nano", [task])

@@ -87,6 +87,12 @@ def figure_names(plan: TaskPlan, named: Sequence[NamedOptions] | None, catalog: 
     )
 
 
+def metric_columns(plan: TaskPlan, metrics: Iterable[NamedOptions], catalog: Catalog) -> list[str]:
+    """The columns that metrics read beside those of the instructions: what is judged needs them, what is trained on does not."""
+    named = {slot.column for instruction in plan.instructions for slot in instruction.slots}
+    return sorted(columns_read(plan, metrics, catalog) - named)
+
+
 def columns_read(plan: TaskPlan, metrics: Iterable[NamedOptions], catalog: Catalog) -> set[str]:
     """The columns that a task's instructions read or answer, and those that its metrics read beside them."""
     read = {slot.column for instruction in plan.instructions for slot in instruction.slots}
