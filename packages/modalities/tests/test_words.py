@@ -67,6 +67,7 @@ def test_words_that_differ_share_nothing(one: str, other: str) -> None:
 
 def test_punctuation_is_no_word_and_blanks_before_a_unit_do_not_count() -> None:
     assert words('He said: "it’s 5 %, (covid-19)" - twice!') == ["He", "said", "it's", "5%", "covid", "19", "twice"]
+    assert words("−5 don’t") == words("-5 don't")
     assert words("a+b, word-- and 5 $10 bills") == ["a", "+", "b", "word", "and", "5", "$10", "bills"]
 
 

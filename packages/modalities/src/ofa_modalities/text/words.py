@@ -30,6 +30,8 @@ _SEGMENT = regex.compile(rf"(?ws){_UAX_29}")
 _WORD = regex.compile(rf"(?ws)(?:{_SIGNED_NUMBER}|{_SIGNED_LETTERS})(?![\p{{L}}\p{{M}}\p{{N}}])|{_UAX_29}")
 _SAYS = regex.compile(r"[\p{L}\p{M}\p{N}\p{Sm}\p{Sc}\p{So}%‰]")
 _PLAIN = regex.compile(r"[\p{L}\p{M}\p{N}\u200c\u200d]*[\p{L}\p{N}][\p{L}\p{M}\p{N}\u200c\u200d]*+")
+_ONE_SIGN = str.maketrans({"’": "'", "−": "-"})
+"""Signs that are typed in two ways."""
 _ASCII = re.compile(r"[a-zA-Z0-9]+")
 _EMOJI = regex.compile(r"\p{Emoji_Presentation}|[\u2600-\u27bf\U0001f000-\U0001faff]")
 _CHUNK = re.compile(r"\S+")
@@ -50,7 +52,7 @@ def words(text: str) -> list[str]:
     >>> words("It's -5 °C, C++ or $3.50?"), words("1/2, 2/1")
     (["It's", '-5', '°', 'C', 'C++', 'or', '$3.50'], ['1/2', '2/1'])
     """
-    found = (word for word in _WORD.findall(text.replace("’", "'")) if _SAYS.search(word))
+    found = (word for word in _WORD.findall(text.translate(_ONE_SIGN)) if _SAYS.search(word))
     return ["".join(word.split()) for word in found]
 
 
