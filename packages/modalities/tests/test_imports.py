@@ -9,7 +9,7 @@ import ofa_modalities
 import pytest
 
 
-@pytest.mark.parametrize("module", ["specs", "vocabulary_plan", "processor"])
+@pytest.mark.parametrize("module", ["lines", "delimited", "suffixes", "specs", "vocabulary_plan", "processor"])
 def test_specs_and_plans_load_without_torch_and_numpy(module: str) -> None:
     program = f"import sys, ofa_modalities.{module}; print(sorted({{'torch', 'numpy', 'PIL', 'tokenizers'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
