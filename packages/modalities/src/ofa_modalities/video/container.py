@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,6 +31,10 @@ _DEMUXERS = (
 
 _AHEAD_BYTES = 32_000_000
 """Most bytes of packets that are kept undecoded."""
+_LOOKED_AT = 50
+"""Packets that are looked at for their times."""
+_UNTIMED = ("avi", "mpeg")
+"""Formats that do not say when each frame is shown; what av says instead goes by the order of decoding, which B-frames change."""
 _SLACK_S = 1.0
 """By how much a frame may be decoded before it is presented; an index counts by the former."""
 
@@ -60,9 +65,9 @@ def read_container(source: Path | bytes, column: str, *, times: Times, shrink: S
     """
     av = _library(column)
     with Reading(column, "video, or a truncated one"):
-        span = _span(av, source, column, limits)
+        span, is_timed = _span(av, source, column, limits)
         try:
-            return _read(av, source, column, span, times, shrink, limits, skip=True)
+            return _read(av, source, column, span, times, shrink, limits, skip=is_timed)
         except _UncleanStart:
             return _read(av, source, column, span, times, shrink, limits, skip=False)
 
@@ -102,14 +107,18 @@ def _check_size(width: int, height: int, column: str, limits: Limits) -> None:
         raise SampleError(column, f"the video is {width} × {height} pixels, more than {limits.max_pixels} in all")
 
 
-def _span(av: Any, source: Path | bytes, column: str, limits: Limits) -> tuple[float, float]:
-    """When the first frame is shown and the last one ends, in seconds of the container's clock, without decoding.
+def _span(av: Any, source: Path | bytes, column: str, limits: Limits) -> tuple[tuple[float, float], bool]:
+    """When the first frame is shown and the last one ends, in seconds of the container's clock, without decoding; and whether
+    packets say when they are shown, without which none can be passed over undecoded.
 
     The end is found in the last packets. Raises SampleError where the header says otherwise.
     """
     with closing(_open(av, source, limits)) as container:
         stream = _video_stream(av, container, column, limits)
-        start = _start(container, stream)
+        first = list(islice((packet for packet in container.demux(stream) if packet.size), _LOOKED_AT))
+        is_ordered = container.format.name not in _UNTIMED or not stream.codec_context.has_b_frames
+        is_timed = is_ordered and all(packet.pts is not None for packet in first)
+        start = _start(stream, first) if is_timed else _first_shown(stream, first)
         stated = _stated_end(container, stream, start)
         if stated is not None:
             _check_duration(stated - start, column, limits)
@@ -118,13 +127,16 @@ def _span(av: Any, source: Path | bytes, column: str, limits: Limits) -> tuple[f
         elif container.duration:
             container.seek(container.duration + (container.start_time or 0), backward=True)
         found = _last_packets(container, stream)
+    if found is None:  # nothing can be sought in it (FLV without an index)
+        with closing(_open(av, source, limits)) as container:
+            found = _last_packets(container, _video_stream(av, container, column, limits))
     if stated is not None and (found is None or found < stated - max(1.0, 0.1 * (stated - start))):
         reached = "nothing" if found is None else f"{max(0.0, found - start):.1f} s"
         raise SampleError(column, f"the video is truncated: it says that it lasts {stated - start:.1f} s, and has {reached}")
     if found is None:
         raise SampleError(column, "the video has no frames")
     _check_duration(found - start, column, limits)
-    return start, max(start, found)
+    return (start, max(start, found)), is_timed
 
 
 def _check_duration(duration_s: float, column: str, limits: Limits) -> None:
@@ -132,11 +144,20 @@ def _check_duration(duration_s: float, column: str, limits: Limits) -> None:
         raise SampleError(column, f"the video lasts {duration_s:,.0f} s, more than {limits.max_duration_s:,.0f} s")
 
 
-def _start(container: _Container, stream: _Stream) -> float:
+def _start(stream: _Stream, first: list[_Packet]) -> float:
     start = stream.start_time
     if start is None:
-        start = next((_when(packet) for packet in container.demux(stream) if packet.size), None)
+        start = next(map(_when, first), None)
     return float((start or 0) * stream.time_base)
+
+
+def _first_shown(stream: _Stream, first: list[_Packet]) -> float:
+    """When the first frame is shown, by decoding it."""
+    for packet in first:
+        for frame in stream.codec_context.decode(packet):
+            if frame.pts is not None:
+                return float(frame.pts * stream.time_base)
+    return _start(stream, first)
 
 
 def _stated_end(container: _Container, stream: _Stream, start_s: float) -> float | None:
