@@ -266,7 +266,7 @@ def _tell_boxes(task: Task, plan: TaskPlan) -> None:
         source = task.source(split)
         if source is not None and task.transform is None:
             for told in look_at_boxes(plan, source):
-                warnings.warn(f"task `{task.name}`, {split} rows: {told}", OFAWarning, stacklevel=3)
+                logger.warning("task `%s`, %s rows: %s", task.name, split, told)
                 return  # The other split would say the same again.
 
 
