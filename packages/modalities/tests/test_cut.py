@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ofa_modalities import SampleError
+from ofa_modalities import Item, SampleError
 from ofa_modalities.segment import Cut
 from ofa_modalities.token_pieces import ends_whole
 
@@ -109,3 +109,12 @@ def test_ends_of_characters() -> None:
     ]  # fmt: skip
     assert ends_whole("a\ufffd".encode())
     assert not ends_whole(b"a\x80")
+
+
+def test_an_answer_that_ended_at_once_is_its_begin_and_end(run: Any) -> None:
+    """As generation gives it: an empty text is no training row, but a model may answer nothing."""
+    program = run.encoder.program("text")
+    step = next(step for step in program.slots.values() if step.slot.side == "target")
+    segment = step.segment(Item(units=np.zeros(0, np.int64), shape=(0,)))
+    assert segment.units.tolist() == [run.vocabulary.id("begin:TEXT")]
+    assert segment.labels.tolist() == [run.vocabulary.id("end")]

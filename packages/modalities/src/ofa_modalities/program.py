@@ -59,7 +59,7 @@ class SlotStep:
 
     def segment(self, item: Item, rng: np.random.Generator | None = None) -> EncodedSegment:
         """The item as a segment of its side. ``rng`` draws what an answer by diffusion is mixed with."""
-        if item.is_nothing:
+        if item.is_nothing and self.slot.side == "source":
             if self.nothing is None:
                 raise SampleError(self.slot.column, "the value is empty, and a task without any words cannot read nothing")
             return self.nothing
