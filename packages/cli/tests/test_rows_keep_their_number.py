@@ -68,7 +68,7 @@ def test_a_row_that_was_split_off_keeps_its_number(trained: Path) -> None:
 def test_errors_of_a_batch_name_the_row(trained: Path) -> None:
     session = Session.from_pretrained(trained)
     with pytest.raises(SampleError, match="row 2"):
-        session.batch("t", [{"text": "good"}, {"text": ""}])
+        session.batch("t", [{"text": "good"}, {"text": ["no", "text"]}])
 
 
 def test_pictures_of_explain_are_named_by_their_row(tmp_path: Path) -> None:
