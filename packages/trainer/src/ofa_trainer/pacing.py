@@ -135,6 +135,7 @@ class Pace:
         return max(share * clock.training_s - clock.validating_s, LEAST_S)
 
     def validated(self, step: int, seconds: float) -> None:
-        """Note what a validation took."""
-        self._validated_at, self._last_validation_s = step, seconds
+        """Note what a validation took. The first one also pays for what is made once, so the next is expected to take half."""
+        expected_s = seconds / 2 if self._last_validation_s is None else seconds
+        self._validated_at, self._last_validation_s = step, expected_s
         self.clock.validating_s += seconds
