@@ -5,6 +5,7 @@ Names are loaded on first use, so that :mod:`ofa_models.plans` and :mod:`ofa_mod
 
 from __future__ import annotations
 
+import gc
 import importlib
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,14 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    # Imports leave nothing to collect, and looking through all that torch has made takes longer than they do.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    finally:
+        if collecting:
+            gc.enable()
     globals()[name] = value
     return value
 
