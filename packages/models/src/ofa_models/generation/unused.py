@@ -17,14 +17,14 @@ def unused_options(options: GenerationOptions, programs: Iterable[Program], usua
     """What to tell of each option that changes no answer of these instructions.
 
     usual: what would hold if nobody had said anything; an option counts where it differs from that and from its default. A bound
-    that is not met (``max_items``) and a beam over what is searched exactly anyway are no mistakes.
+    that is not met (``max_items``) and a beam over what has one best answer anyway are no mistakes.
     """
     kinds = {kind for program in programs for kind in _kinds(program)}
     told = dict(without_effect(options))
     for name, (needed, why) in _NEEDS.items():
         if not kinds & needed:
             told.setdefault(name, why)
-    if options.strategy != "greedy" and not kinds & {OPEN, FIXED, CLOSED, REPEAT}:
+    if options.strategy == "sample" and not kinds & {OPEN, FIXED, CLOSED, REPEAT}:
         told["strategy"] = "it is for answers of tokens"
     if options.strategy != "sample" and not kinds & {FRAMES, DIFFUSION}:
         told["seed"] = "nothing is drawn; it is for strategy=`sample`"
