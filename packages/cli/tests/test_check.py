@@ -72,7 +72,7 @@ def test_a_missing_column_names_the_nearest(ofa, run_yaml):
 def test_a_file_that_is_not_there(ofa, tmp_path):
     answer = ofa("check", str(tmp_path / "nothing.yaml"))
     assert answer.code == 2
-    assert "nothing.yaml: No such file" in answer.err
+    assert "nothing.yaml: no such run file" in answer.err
 
 
 @pytest.mark.parametrize(

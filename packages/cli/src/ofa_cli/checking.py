@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from ofa_cli.checking_lengths import long_texts
 from ofa_cli.errors import UserError, nearest
 from ofa_cli.hints import train_command
+from ofa_cli.request import check_run_path
 
 if TYPE_CHECKING:
     from ofa_instruction import BackendSpec, TaskPlan
@@ -111,6 +112,7 @@ class CheckReport:
 
 def check_run_file(path: Path, settings: Sequence[str] = ()) -> CheckReport:
     """Look at everything in a run file. Raises UserError or RunFileError only where there is no YAML to look at."""
+    check_run_path(path)
     try:
         text = read_text_file(path)
     except UnicodeDecodeError as error:

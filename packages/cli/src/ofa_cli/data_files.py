@@ -27,9 +27,10 @@ class DataFile:
     columns: Sequence[str] | None = None
     delimiter: str | None = None
     root: Path | None = None
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
-        given = {"--column": self.columns, "--delimiter": self.delimiter, "--root": self.root}
+        given = {"--column": self.columns, "--delimiter": self.delimiter, "--root": self.root, "--encoding": self.encoding}
         unused = next((option for option, value in given.items() if value), None)
         if self.data is None and unused is not None:
             raise UserError(f"{unused} goes with --data; a run file says `columns`, `delimiter` and `root` of each task itself")
@@ -50,8 +51,10 @@ class DataFile:
         """The rows as a run file names them; see :func:`source_of`."""
         assert self.data is not None
         found = source_of(self.data)
-        if self.root is not None:
-            found["options"] = {"root": str(self.root.expanduser().absolute())}
+        options = {"root": None if self.root is None else str(self.root.expanduser().absolute()), "encoding": self.encoding}
+        found["options"] = cast("dict[str, object]", found.get("options", {})) | {
+            k: v for k, v in options.items() if v is not None
+        }
         return found
 
     def task(self) -> dict[str, object]:
@@ -79,10 +82,7 @@ def _spooled(stream: BinaryIO, name: str) -> Path:
     first = stream.read(_FIRST_BYTES)
     if not first.strip():
         raise UserError(f"{name}: nothing came through the pipe; expected rows as CSV, JSON lines or Parquet")
-    suffix = (
-        ".parquet" if first.startswith(b"PAR1") else ".jsonl" if first.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else ".csv"
-    )
-    path = Path(_folder().name) / f"{name}{suffix}"
+    path = Path(_folder().name) / f"{name}{_suffix(first)}"
     with path.open("wb") as file:
         file.write(first)
         shutil.copyfileobj(stream, file)

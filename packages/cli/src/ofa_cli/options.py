@@ -22,6 +22,9 @@ Columns: TypeAlias = Annotated[
 Delimiter: TypeAlias = Annotated[
     str | None, typer.Option(metavar="SIGN", help="What stands between the cells of a CSV --data; recognised by itself.")
 ]
+Encoding: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of a CSV --data that is not UTF-8: cp1252, latin-1, utf-16, …")
+]
 Root: TypeAlias = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where media paths in --data start, and stay; the file's folder by itself.")
 ]

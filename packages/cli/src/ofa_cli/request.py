@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ofa_cli.data_files import DataFile
-from ofa_cli.errors import UserError
+from ofa_cli.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from ofa_trainer.plans import RunFile
     from ofa_trainer.task import Task
 
+_DATA = frozenset({".csv", ".jsonl", ".ndjson", ".parquet", ".tsv"})
 INLINE_TASK = "task"
 """Name of the task that is given as an instruction on the command line."""
 
@@ -59,6 +61,26 @@ def is_instruction(text: str) -> bool:
     return "->" in text or text.lstrip().startswith("[")
 
 
+def check_run_path(path: Path) -> None:
+    """Raise UserError for a path that is no run file, saying what it is and which command takes it."""
+    name, quoted = str(path), shlex.quote(str(path))
+    if is_instruction(name):
+        raise UserError(f"{name}: an instruction, and no run file; look at it with `ofa plan`, at its rows with `ofa explain`")
+    if path.is_dir():
+        raise UserError(f"{name}: a folder, and no run file; `ofa infer {quoted} TASK …` asks a checkpoint or a run")
+    if not path.exists():
+        near = nearest(path.name, sorted(entry.name for entry in path.parent.glob("*.y*ml"))) if path.parent.is_dir() else ""
+        raise UserError(f"{name}: no such run file, and not an instruction either (an instruction has a `->`){near}")
+    if path.suffix.lower() in _DATA:
+        raise UserError(f"{name}: data, and no run file; it goes with an instruction: ofa train INSTRUCTION --data {quoted}")
+
+
+def refuse_a_file(instruction: str) -> None:
+    """Raise UserError where a path stands in the place of an instruction."""
+    if not is_instruction(instruction) and instruction and Path(instruction).is_file():
+        raise UserError(f"{instruction}: a file, and no instruction; `ofa check` and `ofa explain` look at a run file")
+
+
 def read_request(
     what: str,
     *,
@@ -86,6 +108,5 @@ def read_request(
     if has_data:
         raise UserError("--data goes with an instruction; a run file names its own data")
     path = Path(what)
-    if not path.exists():
-        raise UserError(f"{what}: no such run file, and not an instruction either (an instruction has a `->`)")
+    check_run_path(path)
     return RunRequest(run=load_run(path, overrides), base=path.parent, file=path)

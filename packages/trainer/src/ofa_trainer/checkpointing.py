@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -200,6 +201,8 @@ def find_checkpoint(path: str | Path, which: Literal["best", "newest"] = "best")
             return place
     if not newest:
         what = "holds no checkpoint" if path.is_dir() else "is not a folder"
+        if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
+            what = f"is a run file, and no checkpoint; `ofa train {shlex.quote(str(path))}` makes one"
         raise CheckpointError(f"`{path}` {what}: expected `{MODEL_FILE}`, `{CHECKPOINT}` or `{CHECKPOINTS}/step-…` in it")
     best = read_run_state(newest[0]).best_step
     return step_folder(path, best) if best is not None and best in steps else newest[0]

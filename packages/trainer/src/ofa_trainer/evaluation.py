@@ -198,6 +198,8 @@ def evaluate(
         source = task.source(plan.split)
         if source is None:
             raise DataError(f"task `{task.name}` has no {plan.split} rows")
+        if len(source) == 0:
+            raise DataError(f"task `{task.name}`: the {plan.split} data holds no rows; they stand below the header, one a line")
         found[task.name] = _evaluate_task(session, task, source, plan, catalog, constants, part_of(until, len(tasks) - number))
     evaluation = Evaluation(plan=plan, tasks=found)
     if not any(task.rows for task in found.values()):

@@ -25,6 +25,7 @@ from ofa_modalities.fitting import (
     items_below,
     texts_of_rows,
 )
+from ofa_modalities.processor import SampleError
 from ofa_modalities.program import Assets
 from ofa_modalities.tokenizer import TextTokenizer, load_tokenizer, train_tokenizer
 from ofa_modalities.vocabulary import Vocabulary
@@ -246,6 +247,11 @@ def check_columns(task: Task, plan: TaskPlan, split: DataSplit = "train") -> Non
         return
     wanted = dict.fromkeys(slot.column for slot in slots_of(plan))
     missing, seen = unseen_columns(source, wanted)
+    if not seen and len(source):
+        try:
+            source.read(0, 0)
+        except SampleError as error:
+            raise DataError(f"task `{task.name}`, {split}: no row can be read; the first one: {error}") from error
     for column in missing:
         told = missing_column(column, task.columns.get(column, column), seen, source.address(0))
         raise DataError(f"task `{task.name}`, {split}: {told}")

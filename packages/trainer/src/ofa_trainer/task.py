@@ -177,7 +177,7 @@ class Task:
             raise DataError(f"task `{self.name}` has no training rows: give `train=`")
         train, valid = self._open("train"), self._given["valid"]
         if len(train) == 0:
-            raise DataError(f"task `{self.name}`: the training data holds no rows")
+            raise DataError(f"task `{self.name}`: the training data holds no rows; they stand below the header, one a line")
         if valid is False:
             return Split(train=train, valid=None)
         if self._splits_off:

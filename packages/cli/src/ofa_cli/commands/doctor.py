@@ -115,8 +115,7 @@ def _print(findings: dict[str, Any]) -> None:
     for title in ("packages", "libraries", "extras"):
         table.add_row(title, "  ".join(f"{name} {version or 'not installed'}" for name, version in findings[title].items()))
     for name, value in findings["device"].items():
-        shown = " ".join(value) if isinstance(value, list) else {True: "yes", False: "no", None: "none"}.get(value, str(value))
-        table.add_row(name.replace("_", " "), shown)
+        table.add_row(name.replace("_", " "), _shown(value))
     for group, names in findings["plugins"].items():
         table.add_row(group.removeprefix("ofa."), "  ".join(names) or "none")
     console.print(table)
@@ -124,3 +123,14 @@ def _print(findings: dict[str, Any]) -> None:
         console.print(Text.assemble(("broken ", "bold red"), problem))
     if not findings["problems"]:
         console.print(Text("nothing is broken", "green"))
+
+
+def _shown(value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case None:
+            return "none"
+        case list():
+            return " ".join(map(str, value))
+    return str(value)

@@ -11,7 +11,7 @@ import typer
 
 from ofa_cli.console import print_json, print_table, print_warning, stderr
 from ofa_cli.errors import UserError
-from ofa_cli.options import AsJson, CheckpointArgument, Columns, Data, Delimiter, Device, Root, Settings
+from ofa_cli.options import AsJson, CheckpointArgument, Columns, Data, Delimiter, Device, Encoding, Root, Settings
 
 if TYPE_CHECKING:
     from ofa_models.session import Session
@@ -43,6 +43,7 @@ def evaluate(
     data: Data = None,
     columns: Columns = None,
     delimiter: Delimiter = None,
+    encoding: Encoding = None,
     root: Root = None,
     split: Annotated[Split | None, typer.Option(help="Which rows of a run file to judge; test by itself.")] = None,
     rows: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many rows of a task, spread over all.")] = None,
@@ -74,7 +75,7 @@ def evaluate(
 
     if save is not None:
         check_suffix(save)
-    given = DataFile(data=data, columns=columns, delimiter=delimiter, root=root)
+    given = DataFile(data=data, columns=columns, delimiter=delimiter, root=root, encoding=encoding)
     request = _request(what, given, split, metrics, settings or [], device)
     split = split or Split.TEST
     tasks = _tasks_of_file(what, request, split) if data is None else []

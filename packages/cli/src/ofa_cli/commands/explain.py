@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ofa_cli.console import print_json, print_warning, stderr, stdout
-from ofa_cli.options import AsJson, Columns, Data, Delimiter, Root, RunOrInstruction, Settings
+from ofa_cli.options import AsJson, Columns, Data, Delimiter, Encoding, Root, RunOrInstruction, Settings
 
 
 def explain(
@@ -16,6 +16,7 @@ def explain(
     data: Data = None,
     columns: Columns = None,
     delimiter: Delimiter = None,
+    encoding: Encoding = None,
     root: Root = None,
     count: Annotated[int, typer.Option("--rows", "-n", metavar="N", min=1, help="Rows of each task.")] = 3,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write pictures, rebuilt from their patches, as PNG.")] = None,
@@ -36,7 +37,7 @@ def explain(
     from ofa_cli.explaining import explain_rows, print_rows, save_pictures
     from ofa_cli.request import read_request
 
-    given = DataFile(data=data, columns=columns, delimiter=delimiter, root=root)
+    given = DataFile(data=data, columns=columns, delimiter=delimiter, root=root, encoding=encoding)
     request = read_request(what, data=given, settings=settings or [])
     prepared = prepare(
         request.tasks(),

@@ -12,7 +12,7 @@ import typer
 
 from ofa_cli.console import print_json, print_warning, stderr, write
 from ofa_cli.errors import UserError
-from ofa_cli.options import AsJson, CheckpointArgument, Columns, Delimiter, Device, Root
+from ofa_cli.options import AsJson, CheckpointArgument, Columns, Delimiter, Device, Encoding, Root
 
 if TYPE_CHECKING:
     from ofa_models.plans import GenerationOptions
@@ -35,6 +35,7 @@ def infer(
     ] = None,
     data_columns: Columns = None,
     delimiter: Delimiter = None,
+    encoding: Encoding = None,
     root: Root = None,
     candidates: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The closed set: a candidate a line, or JSON by column.")
@@ -90,7 +91,7 @@ def infer(
         print_warning(f"--return {num_return}: one answer a row is printed; --json prints all of them, and --save keeps them")
     if data is not None and save is not None:
         is_predictions(save)
-    given = DataFile(data=data, columns=data_columns, delimiter=delimiter, root=root)
+    given = DataFile(data=data, columns=data_columns, delimiter=delimiter, root=root, encoding=encoding)
     session = Session.from_pretrained(find_checkpoint(checkpoint), hosts=hosts or (), device=device or "cpu")
     closed = read_candidates(candidates) if candidates is not None else None
     plan = session.resolve(instruction, closed).plan
@@ -132,7 +133,7 @@ def _answer_file(data: Path, rows: Iterator[AnsweredRow], save: Path | None) -> 
 
     first = next(rows, None)
     if first is None:
-        raise UserError(f"no row of {name_of(data)} could be answered")
+        raise UserError(f"no row of {name_of(data)} could be answered; there is none below its header, or each was skipped above")
     total, cut = 0, Counter[str]()
 
     def counted() -> Iterator[AnsweredRow]:

@@ -26,6 +26,9 @@ def plan(
     """
     from ofa_instruction import compile, default_catalog
 
+    from ofa_cli.request import refuse_a_file
+
+    refuse_a_file(instruction)
     catalog = default_catalog()
     task = compile(instruction, catalog, catalog.backend(backend).spec)
     if as_json:

@@ -9,7 +9,7 @@ import typer
 
 from ofa_cli.console import print_json, stderr, stdout
 from ofa_cli.errors import UserError
-from ofa_cli.options import AsJson, Columns, Data, Delimiter, Device, Root, RunOrInstruction, Settings
+from ofa_cli.options import AsJson, Columns, Data, Delimiter, Device, Encoding, Root, RunOrInstruction, Settings
 
 if TYPE_CHECKING:
     from ofa_trainer.trainer import Trained
@@ -22,6 +22,7 @@ def train(
     data: Data = None,
     columns: Columns = None,
     delimiter: Delimiter = None,
+    encoding: Encoding = None,
     root: Root = None,
     output: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run; runs/NAME by itself.")] = None,
     model: Annotated[str | None, typer.Option(metavar="SIZE", help="Size of the model: nano tiny small base large.")] = None,
@@ -49,7 +50,7 @@ def train(
     from ofa_cli.request import read_request
 
     options = {"model.size": model, "trainer.steps": steps, "trainer.minutes": minutes, "trainer.device": device}
-    rows = DataFile(data=data, columns=columns, delimiter=delimiter, root=root)
+    rows = DataFile(data=data, columns=columns, delimiter=delimiter, root=root, encoding=encoding)
     request = read_request(what, data=rows, settings=settings or [], options=options)
     folder = output or _output(what, request)
     if from_step is not None and not resume:

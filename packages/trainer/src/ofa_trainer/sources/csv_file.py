@@ -34,7 +34,9 @@ class CsvSource:
         try:
             text = decode_text(path.read_bytes(), encoding)
         except (UnicodeDecodeError, LookupError) as error:
-            raise DataError(f"{path.name}: not {encoding}: {error}; `encoding` says another") from error
+            raise DataError(
+                f"{path.name}: not {encoding}: {error}; `encoding` says another, on the command line --encoding cp1252"
+            ) from error
         self.delimiter = delimiter or recognise(text, usual)
         found = records(text, self.delimiter)
         header = next(found, None)

@@ -33,6 +33,17 @@ class Reading:
     slots: FolderSlots = field(default_factory=FolderSlots)
 
 
+_TABLE = "save the sheet as CSV"
+_SAVE_AS = {
+    ".json": "write a JSON object a line, as .jsonl",
+    ".ods": _TABLE,
+    ".txt": "name the columns in a first line, and call it .csv",
+    ".xls": _TABLE,
+    ".xlsx": _TABLE,
+}
+"""What to do with a file that is often given and not read."""
+
+
 def open_source(
     value: object,
     *,
@@ -138,7 +149,11 @@ def _source_of_path(path: Path, given: str, catalog: Catalog) -> tuple[str, str]
         raise DataError(f"no data at `{path}`{nearest_file(path)}")
     if suffix not in suffixes:
         known = " ".join(sorted(suffixes))
-        raise DataError(f"`{path}`: no source reads `{path.suffix or 'a file without a suffix'}`; known: {known}, and folders")
+        hint = "" if suffix not in _SAVE_AS else f"; {_SAVE_AS[suffix]}"
+        raise DataError(
+            f"`{path}`: no source reads {f'`{path.suffix}`' if path.suffix else 'a file without a suffix'}"
+            f"; known: {known}, and folders{hint}"
+        )
     return suffixes[suffix], given
 
 
