@@ -224,3 +224,13 @@ def test_a_broken_archive_is_refused(walk: Motion, tmp_path: Path) -> None:
     for broken in (content[: len(content) // 2], content[:100] + bytes(200) + content[300:]):
         with pytest.raises(SampleError):
             read_motion(broken)
+
+
+@pytest.mark.parametrize("fps", [1e-300, 5e-324, 1e-5])
+def test_a_clip_that_lasts_for_ever_is_an_error_before_it_is_resampled(fps) -> None:
+    from ofa_modalities.motion.processor import _read
+    from ofa_modalities.motion.spec import MotionOptions
+
+    arrays = {"rotations": np.zeros((3, 2, 3)), "root_position": np.zeros((3, 3)), "parents": [-1, 0], "offsets": np.ones((2, 3))}
+    with pytest.raises(SampleError, match="max_numbers"):
+        _read({**arrays, "fps": fps}, "motion", MotionOptions(fps=30), None, frozenset())

@@ -191,6 +191,13 @@ def _read(value: object, column: str, options: MotionOptions, root: Path | None,
     motion = read_motion(
         value, column, up=options.up, root=root, hosts=hosts, max_bytes=options.max_bytes, max_numbers=options.max_numbers
     )
+    numbers = motion.num_frames / motion.fps * options.fps * 3 * motion.skeleton.num_joints
+    if numbers > options.max_numbers + 3 * motion.num_frames * motion.skeleton.num_joints:
+        raise SampleError(
+            column,
+            f"{motion.num_frames} frames at {motion.fps:g} a second are more than max_numbers={options.max_numbers:,} angles"
+            f" at {options.fps:g} a second",
+        )
     return upright(motion.resampled(options.fps), options.up)
 
 
