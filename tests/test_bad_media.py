@@ -48,7 +48,7 @@ KINDS: dict[str, tuple[str, Any, Any]] = {
     "watch": ("[VIDEO:value,num_frames=2]", clip, clip(1)[:50]),
     "move": ("[MOTION:value]", motion, motion(1)[:120]),
     "read": ("[STRUCT:value]", lambda number: [["a", "b"], [str(number), "x"]], [["a", "b"], ["1"], ["1", "2", "3"]]),
-    "say": ("[PHONE:value]", lambda number: f"word{number}", ""),
+    "say": ("[PHONE:value]", lambda number: f"word{number}", "…"),
 }
 """By task: its source slot, what makes a good value, a broken one."""
 BROKEN_ROW = 7
