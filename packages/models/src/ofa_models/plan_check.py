@@ -5,26 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from ofa_instruction import Catalog
 from ofa_instruction.errors import CatalogError
-from ofa_instruction.plans import FrameGeneration, SlotPlan, TaskPlan, TokenGeneration
+from ofa_instruction.plans import SlotPlan, TaskPlan
 from ofa_instruction.telling import named
 from ofa_modalities.program import Assets
 
 from ofa_models.files import file_error
-from ofa_models.plans import GenerationOptions, InferPlan
+from ofa_models.plans import InferPlan
 
 ClosedSets = Mapping[str, Mapping[str, tuple[str, ...]]]
-MOST_ROOM_BYTES = 4 << 30
-"""Of the cache of one row, as the plan itself asks for it; whoever asks may ask for more."""
 
 
 def check_tasks(plan: InferPlan, catalog: Catalog, closed_sets: ClosedSets, assets: Assets, file: Path) -> None:
     """Check every slot of every task. Raises CheckpointError that names ``file``, the task and the column."""
-    _check_room(plan, file)
     for place, task in enumerate(plan.tasks):
         slot: SlotPlan | None = None
         try:
@@ -36,31 +33,6 @@ def check_tasks(plan: InferPlan, catalog: Catalog, closed_sets: ClosedSets, asse
             column = f", column {named(slot.column)}" if slot is not None else ""
             text = str(error).partition("\n")[0]
             raise file_error(file, f"`tasks.{place}` ({named(task.name)}{column}): {text}") from error
-
-
-def _check_room(plan: InferPlan, file: Path) -> None:
-    """Raises CheckpointError where the plan's own way to answer sets aside more room than any answer of it takes."""
-    options, size = plan.generation, plan.model.architecture
-    lanes = {"greedy": 1, "beam": max(options.num_beams, options.num_return), "sample": options.num_return}[options.strategy]
-    longest = max((_longest(instruction.slots, options) for task in plan.tasks for instruction in task.instructions), default=0)
-    room = lanes * longest * 2 * size.decoder_layers * size.num_heads * size.head_width * 4
-    if room > MOST_ROOM_BYTES:
-        raise file_error(
-            file,
-            f"`generation`: {lanes:,} answers of up to {longest:,} units at once would take {room / (1 << 30):,.0f} GiB;"
-            f" at most {MOST_ROOM_BYTES >> 30} are set aside",
-        )
-
-
-def _longest(slots: Iterable[SlotPlan], options: GenerationOptions) -> int:
-    total = 0
-    for slot in slots:
-        match slot.generator:
-            case TokenGeneration(max_length=length) | FrameGeneration(max_frames=length):
-                total += options.max_length or length
-            case _:
-                pass
-    return total
 
 
 def _check_slot(

@@ -30,8 +30,10 @@ from ofa_modalities.text.equality import canonical
 
 from ofa_models._output import Candidate, Output, OutputSlot
 from ofa_models._resolving import Candidates, Resolved, Resolver, SessionError
-from ofa_models.checkpoint import Checkpoint, load_checkpoint
+from ofa_models.checkpoint import PLAN, Checkpoint, load_checkpoint
 from ofa_models.devices import resolve_device
+from ofa_models.files import file_error
+from ofa_models.generation.asked import check_asked
 from ofa_models.generation.diffusion import answer_by_diffusion, answer_size, diffusion_step
 from ofa_models.generation.engine import generate, lane_capacity, num_copies
 from ofa_models.generation.planning import answered_slots, controls_of, forced_of, plan_steps
@@ -233,10 +235,12 @@ class Session:
         """Answer rows that are encoded already (of the resolved instruction), in order.
 
         rows: their raw values, kept where boxes belong to a picture so that an output can draw them.
-        Raises UnsupportedGeneration for an instruction without an answer, or one generated in a way that is yet to come.
+        Raises UnsupportedGeneration for an instruction without an answer, or one generated in a way that is yet to come,
+        CheckpointError where a checkpoint's own plan asks for more than a file may.
         """
         options = generation or self.checkpoint.plan.generation
         steps = plan_steps(resolved.encoder, resolved.program, options)
+        self._check_asked(resolved, steps, options)
         repeats = repeat_numbers(steps)
         model = self.checkpoint.model
         was_training = model.training
@@ -252,6 +256,13 @@ class Session:
         finally:
             model.train(was_training)
         return [output for output in outputs if output is not None]
+
+    def _check_asked(self, resolved: Resolved, steps: tuple[Step, ...], options: GenerationOptions) -> None:
+        if self.checkpoint.folder is not None:
+            try:
+                check_asked(self.checkpoint.plan, resolved.task, resolved.program, steps, options)
+            except ValueError as error:
+                raise file_error(self.checkpoint.folder / PLAN, str(error)) from error
 
     def _more(
         self, resolved: Resolved, example: Example, options: GenerationOptions, column: str, count: int

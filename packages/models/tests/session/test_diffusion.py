@@ -13,7 +13,8 @@ from ofa_modalities.motion.output import Motion
 from ofa_modalities.motion.rotations import angles_between, axis_angles_to_matrices
 from ofa_modalities.motion.skeleton import Skeleton
 from ofa_models import Checkpoint, InferPlan, ModelPlan, Session, build_model
-from ofa_models.generation.planning import UnsupportedGeneration
+from ofa_models.generation.asked import check_asked
+from ofa_models.generation.planning import UnsupportedGeneration, plan_steps
 from ofa_models.plans import GenerationOptions
 
 MOVE = "[TEXT:cap] -> [MOTION:m,num_steps=4]"
@@ -182,3 +183,18 @@ def test_an_answer_is_saved_and_said(session: Session, tmp_path: Any) -> None:
     assert '"bvh": "data:' in output.to_json()
     with pytest.raises(AttributeError, match="none fits"):
         _ = output.image
+
+
+def test_a_plan_asks_for_no_more_denoising_than_a_file_may(session: Session) -> None:
+    plan = session.checkpoint.plan
+    resolved = session.resolve("alone")
+
+    def ask(own: GenerationOptions, options: GenerationOptions) -> None:
+        steps = plan_steps(resolved.encoder, resolved.program, options)
+        check_asked(plan.model_copy(update={"generation": own}), "alone", resolved.program, steps, options)
+
+    hours = GenerationOptions(length=65_536)
+    with pytest.raises(ValueError, match=r"`tasks\.3` \(`alone`\): an answer of 65,536 frames in 3 steps"):
+        ask(hours, hours)
+    ask(GenerationOptions(), hours)  # asked by the caller
+    ask(GenerationOptions(length=256), GenerationOptions(length=256))

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 from ofa_instruction import Catalog
-from ofa_models import Checkpoint, Session
+from ofa_models import Checkpoint, GenerationOptions, Session
 from ofa_models.checkpoint import CheckpointError, check_checkpoint, load_checkpoint, save_checkpoint
+from ofa_models.generation.asked import check_asked
+from ofa_models.generation.planning import plan_steps
 from safetensors.numpy import load_file, save_file
 
 FUZZED_PLANS = int(os.environ.get("OFA_FUZZ_ROUNDS", "60"))
@@ -104,7 +106,6 @@ LIMITS: list[tuple[str, object]] = [
     ("generation.max_length", 10**9),
     ("generation.max_items", 10**9),
     ("generation.temperature", 1e-300),
-    ("generation", {"strategy": "beam", "num_beams": 1024, "max_length": 65_536}),
     ("generation.seed", 10**5000),
     ("tasks.0.instructions.0.target.0.generator.max_length", 10**9),
     ("tasks.1.closed_sets.0.size", 10**9),
@@ -120,6 +121,41 @@ def test_a_number_beyond_its_limit_is_told_with_its_field(run: Path, catalog: Ca
     else:
         change(run, path, value)
     assert "plan.json` " in told(run, catalog)
+
+
+ASKED: list[tuple[str, object, str]] = [
+    ("generation", {"strategy": "beam", "num_beams": 1024}, "`generation` and `tasks.9` (`story`): 1,024 answers at once"),
+    ("generation", {"strategy": "sample", "num_return": 1024}, "`generation` and `tasks.9` (`story`): 1,024 answers at once"),
+    ("generation.max_length", 65_536, "`tasks.9` (`story`): an answer of up to 65,537 units"),
+    ("tasks.9.instructions.0.target.0.generator.max_length", 65_536, "`tasks.9` (`story`): an answer of up to 65,537"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "what"), ASKED)
+def test_a_plan_within_its_limits_that_asks_for_hours_of_answers(
+    run: Path, catalog: Catalog, path: str, value: object, what: str
+) -> None:
+    change(run, path, value)
+    session = Session.from_pretrained(run, catalog=catalog)
+    with pytest.raises(CheckpointError) as error:
+        session("story")
+    assert what in short(str(error.value))
+    assert "plan.json` " in str(error.value)
+    own = GenerationOptions(strategy="beam", num_beams=2, max_length=3)
+    assert isinstance(session("story", generation=own).text, str)
+
+
+def test_what_answers_take_is_within_what_a_plan_may_ask(run: Path, catalog: Catalog) -> None:
+    change(run, "generation", {"strategy": "beam", "num_beams": 8, "max_length": 500})
+    session = Session.from_pretrained(run, catalog=catalog)
+    resolved = session.resolve("story")
+    plan = session.checkpoint.plan
+    steps = plan_steps(resolved.encoder, resolved.program, plan.generation)
+    check_asked(plan, "story", resolved.program, steps, plan.generation)
+    repeats = session.resolve("describe")
+    greedy = GenerationOptions(max_items=4096)
+    by_plan = plan.model_copy(update={"generation": greedy})
+    check_asked(by_plan, "describe", repeats.program, plan_steps(repeats.encoder, repeats.program, greedy), greedy)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 steps.py     what is walked, and what comes out
 planning.py  an encoder's instruction → steps; what is forced of a row
+asked.py     what a checkpoint may ask for by its plan alone
 engine.py    the walk: forced tokens, slots, repeats
 lanes.py     the cache and what waits to be written to it
 tokens.py    a slot of ids: greedy, samples      beam.py  beams      closed.py  closed sets, exactly
