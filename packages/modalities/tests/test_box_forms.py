@@ -111,6 +111,8 @@ def test_a_bad_row_names_the_form_it_would_fit() -> None:
         read_box([70, 30, 40, 14], "box", SIZE)
     with pytest.raises(SampleError, match=r"lies outside its picture.*shares.*\[BOX:box,unit=px\]"):
         read_box([10, 20, 50, 60], "box", SIZE, BoxForm(unit="share"))
+    with pytest.raises(SampleError, match=r"\[BOX:box,format=xywh,unit=share\].* or \[BOX:box,format=cxcywh,unit=share\]"):
+        read_box([0.65, 0.42, 0.27, 0.36], "box", SIZE)
 
 
 def test_options_are_checked_and_the_other_name_of_the_modality_takes_them() -> None:

@@ -1,4 +1,4 @@
-"""Data that a checkpoint is asked about is read as what it was trained on: columns, delimiter; and its errors say what to do."""
+"""Data for a checkpoint is read as what it was trained on: columns, delimiter, encoding; its errors say what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ofa_models import GeneralistModel
 from ofa_models.checkpoint import load_plan
 from ofa_models.plans import DataReading
 from ofa_trainer import Task, Trainer
-from ofa_trainer.plans import TaskFilePlan
+from ofa_trainer.plans import SourcePlan, TaskFilePlan
 from ofa_trainer.run_file import task_of_plan
 from ofa_trainer.source import Source
 from ofa_trainer.sources.as_trained import kept_reading, open_as_trained
@@ -99,6 +99,23 @@ def test_a_delimiter_and_a_root_are_said_by_task_run_file_and_source(tmp_path: P
         assert source is not None
         assert read_all(source) == [row]
         assert source.root == tmp_path.resolve()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le", "iso2022_jp"])
+def test_an_encoding_is_kept_for_files_that_are_no_utf8(encoding: str, folder: Path) -> None:
+    word = "日本" if encoding == "iso2022_jp" else "déjà"
+    (folder / "train.csv").write_bytes(f"text,label\n{word},yes\n".encode(encoding))
+    task = Task("t", LINE, train=SourcePlan(path=str(folder / "train.csv"), options={"encoding": encoding}), valid=False)
+    kept = task.reading()
+    assert kept == DataReading(delimiter=",", encoding=encoding)
+    plan = load_plan(folder / "checkpoint")
+    plan = plan.model_copy(update={"data": {"odd": kept}})
+    given: dict[str, object] = {"instruction": LINE, "needed": ["text"], "known": ["text", "label"]}
+    for name, other in (("same.csv", encoding), ("utf8.csv", "utf-8"), ("mark.csv", "utf-16")):
+        (folder / name).write_bytes(f"text\n{word}\n".encode(other))
+        assert read_all(open_as_trained(folder / name, plan, "odd", **given)) == [{"text": word}], name  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="encoding"):
+        DataReading(encoding="a\0b")
 
 
 def test_an_unused_delimiter_is_an_error(tmp_path: Path) -> None:

@@ -196,6 +196,14 @@ def test_a_question_that_is_asked_everywhere_joins_nothing() -> None:
     assert str(shared) == "20 of 20 validation rows read a text (`question`) that is also trained on"
 
 
+@pytest.mark.parametrize("as_text", [True, False])
+def test_numbers_of_a_table_join_no_rows_and_are_not_told(as_text: bool) -> None:
+    cells = [{"a": number % 7 / 10, "b": -(number % 5), "kind": "x"} for number in range(100)]
+    rows = [{name: str(cell) for name, cell in row.items()} if as_text else row for row in cells]
+    assert not Task("t", "[TEXT:a] and [TEXT:b] -> [TEXT:kind,closed_set]", train=rows).shared_rows()
+    assert Task("t", "[TEXT:a] -> [TEXT:kind,closed_set]", train=rows).shared_rows(), "a number that is all that is read"
+
+
 def test_rows_that_cannot_be_kept_apart_are_told(caplog: pytest.LogCaptureFixture) -> None:
     rows = [{"text": text, "label": text} for text in ("red", "blue")] * 20
     task = Task("t", "[TEXT:text] -> [TEXT:label,closed_set]", train=rows)

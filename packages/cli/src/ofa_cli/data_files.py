@@ -33,7 +33,8 @@ class DataFile:
         given = {"--column": self.columns, "--delimiter": self.delimiter, "--root": self.root, "--encoding": self.encoding}
         unused = next((option for option, value in given.items() if value), None)
         if self.data is None and unused is not None:
-            raise UserError(f"{unused} goes with --data; a run file says `columns`, `delimiter` and `root` of each task itself")
+            itself = "`columns`, `delimiter` and `root` of each task, and `encoding` in the options of a source, itself"
+            raise UserError(f"{unused} goes with --data; a run file says {itself}")
 
     def names(self) -> dict[str, str]:
         """Column of the instruction → column of the data."""

@@ -198,11 +198,12 @@ class GenerationOptions(Plan):
 class DataReading(Plan):
     """How the files of a task were read, so that others are read alike.
 
-    columns: column of the instruction → column of the data. delimiter: of CSV files.
+    columns: column of the instruction → column of the data. delimiter, encoding: of CSV files; None: comma, UTF-8.
     """
 
     columns: dict[str, str] = Field(default_factory=dict)
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    encoding: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._:-]{1,40}$")
 
 
 def without_effect(options: GenerationOptions) -> dict[str, str]:

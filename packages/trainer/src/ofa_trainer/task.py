@@ -146,8 +146,10 @@ class Task:
         source: Any = self._split.train
         while isinstance(source, Renamed | Picked):
             source = source.source
-        delimiter = getattr(source, "delimiter", None)
-        return DataReading(columns=self.columns, delimiter=delimiter) if self.columns or delimiter not in (None, ",") else None
+        delimiter, encoding = getattr(source, "delimiter", None), getattr(source, "encoding", None)
+        if not self.columns and delimiter in (None, ",") and encoding is None:
+            return None
+        return DataReading(columns=self.columns, delimiter=delimiter, encoding=encoding)
 
     def shared_rows(self) -> tuple[Shared, ...]:
         """What validation rows have in common with training rows, by column: media, and texts of rows that were split off."""

@@ -194,6 +194,6 @@ def describe(samples: Sequence[BoxSample], column: str, form: BoxForm) -> str:
 
 
 def hint_for(numbers: Box, size_px: tuple[int, int] | None, column: str, form: BoxForm) -> str:
-    """Which slot would read a box that ``form`` does not; empty where none does."""
+    """Which slots would read a box that ``form`` does not; empty where none does. One box seldom tells which of them is meant."""
     better = better_forms([BoxSample(numbers=numbers, size_px=size_px)], form)
-    return f"; as {better[0]} it would fit: {better[0].attributes(column, form)}" if better else ""
+    return "; it would fit as " + " or ".join(f"{other.attributes(column, form)} ({other})" for other in better) if better else ""

@@ -23,9 +23,11 @@ def kept_reading(plan: InferPlan, task: str, columns: Iterable[str]) -> DataRead
         return DataReading()
     named = {column: {one.columns[column] for one in plan.data.values() if column in one.columns} for column in columns}
     delimiters = {one.delimiter for one in plan.data.values()}
+    encodings = {one.encoding for one in plan.data.values()}
     return DataReading(
         columns={column: next(iter(stored)) for column, stored in named.items() if len(stored) == 1},
         delimiter=next(iter(delimiters)) if len(delimiters) == 1 else None,
+        encoding=next(iter(encodings)) if len(encodings) == 1 else None,
     )
 
 
@@ -44,9 +46,9 @@ def open_as_trained(
 ) -> Source:
     """Rows of ``value`` under the columns of an instruction.
 
-    plan, task: of the checkpoint, whose own columns and delimiter are used where the file has them. needed: columns that some row
-    must have; known: those that may be mapped. columns: column of the instruction → column of the data, which must be there.
-    delimiter, root, base: as :func:`open_source` takes them.
+    plan, task: of the checkpoint, whose own columns, delimiter and encoding are used where the file has them. needed: columns
+    that some row must have; known: those that may be mapped. columns: column of the instruction → column of the data, which must
+    be there. delimiter, root, base: as :func:`open_source` takes them.
     Raises DataError, naming the nearest column, for one that no row has.
     """
     for name in columns or {}:
@@ -55,7 +57,15 @@ def open_as_trained(
             hint = f"; did you mean `{near[0]}`?" if near else f"; it has {' '.join(known)}"
             raise DataError(f"the instruction has no column `{name}` to be read from another one{hint}")
     kept = kept_reading(plan, task, known)
-    source = open_source(value, base=base, delimiter=delimiter, usual=kept.delimiter, root=root, instruction=instruction)
+    source = open_source(
+        value,
+        base=base,
+        delimiter=delimiter,
+        usual=kept.delimiter,
+        usual_encoding=kept.encoding,
+        root=root,
+        instruction=instruction,
+    )
     mapping = kept.columns | dict(columns or {})
     renamed = Renamed(source, mapping, either=True) if mapping else source
     if len(source):

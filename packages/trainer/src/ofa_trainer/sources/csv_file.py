@@ -22,20 +22,31 @@ class CsvSource:
     """Rows of a CSV file, all values text; an empty cell is an empty text.
 
     A row with too many or too few cells is a SampleError when it is read. ``root`` is where media paths start.
-    delimiter: None: recognised. usual: what is recognised where several fit, or none does.
+    delimiter: None: recognised. usual: what is recognised where several fit, or none does. encoding: None: UTF-8, or
+    ``usual_encoding`` of a file that is no UTF-8 text. The attribute ``encoding`` is what was read by, None of UTF-8.
     """
 
     def __init__(
-        self, path: Path, root: Path, *, delimiter: str | None = None, usual: str = ",", encoding: str = "utf-8"
+        self,
+        path: Path,
+        root: Path,
+        *,
+        delimiter: str | None = None,
+        usual: str = ",",
+        encoding: str | None = None,
+        usual_encoding: str | None = None,
     ) -> None:
         """Raises DataError for a file that is not text of its encoding, is empty, or names a column twice."""
         self.path, self.root = path, root
         self._digest = file_digest(path)
+        content = path.read_bytes()
+        self.encoding = encoding or (None if usual_encoding is None or _is_utf8(content) else usual_encoding)
         try:
-            text = decode_text(path.read_bytes(), encoding)
+            text = decode_text(content, self.encoding or "utf-8")
         except (UnicodeDecodeError, LookupError) as error:
             raise DataError(
-                f"{path.name}: not {encoding}: {error}; `encoding` says another, on the command line --encoding cp1252"
+                f"{path.name}: not {self.encoding or 'utf-8'}: {error}; "
+                "`encoding` says another, on the command line --encoding cp1252"
             ) from error
         self.delimiter = delimiter or recognise(text, usual)
         found = records(text, self.delimiter)
@@ -107,10 +118,26 @@ class CsvSource:
         return dict(zip(self.columns, row, strict=True))
 
 
+def _is_utf8(content: bytes) -> bool:
+    """Whether bytes are text as they stand; NUL is a sign of UTF-16 and ESC of ISO 2022, which are valid UTF-8 too."""
+    try:
+        text = decode_text(content)
+    except UnicodeDecodeError:
+        return False
+    return "\0" not in text and "\x1b" not in text
+
+
 def open_csv(options: CsvOptions, base: Path) -> CsvSource:
     """The source ``csv``. Raises DataError."""
     path, root = find_file(options, base)
     if path.is_dir():
         raise DataError(f"`{path}` is a folder, not a CSV file")
     usual = options.usual or ("\t" if path.suffix.lower() == ".tsv" else ",")
-    return CsvSource(path, root, delimiter=options.delimiter, usual=usual, encoding=options.encoding)
+    return CsvSource(
+        path,
+        root,
+        delimiter=options.delimiter,
+        usual=usual,
+        encoding=options.encoding,
+        usual_encoding=options.usual_encoding,
+    )

@@ -23,12 +23,13 @@ _ONE_FILE = frozenset({"csv", "jsonl"})
 class Reading:
     """How files are read where their own options do not say it.
 
-    delimiter: of CSV files. usual: the delimiter that is recognised where several fit, or none does. root: where media paths
-    start. slots: what an instruction calls the columns of a folder of media.
+    delimiter: of CSV files. usual: the delimiter that is recognised where several fit, or none does. usual_encoding: of CSV files
+    that are no UTF-8 text. root: where media paths start. slots: what an instruction calls the columns of a folder of media.
     """
 
     delimiter: str | None = None
     usual: str | None = None
+    usual_encoding: str | None = None
     root: str | None = None
     slots: FolderSlots = field(default_factory=FolderSlots)
 
@@ -54,6 +55,7 @@ def open_source(
     root: str | Path | None = None,
     instruction: str | None = None,
     usual: str | None = None,
+    usual_encoding: str | None = None,
 ) -> Source:
     """Open whatever holds rows.
 
@@ -64,15 +66,21 @@ def open_source(
     value: a path to a CSV, TSV, JSONL or Parquet file or to a folder (of Parquet files, of one data file, of a folder of media
     for each class), a :class:`SourcePlan`, a list of mappings, a pandas or polars frame, an Arrow table, a `datasets.Dataset`, or
     any :class:`Source`. name: what addresses call rows in memory. base: where relative paths start.
-    delimiter: of CSV files; by itself it is recognised, ``usual`` where several fit. root: folder that media paths start from and
-    stay in. instruction: names the columns of a folder of media.
+    delimiter: of CSV files; by itself it is recognised, ``usual`` where several fit. usual_encoding: of CSV files that are no
+    UTF-8 text. root: folder that media paths start from and stay in. instruction: names the columns of a folder of media.
     Raises DataError.
     """
     catalog = catalog or default_catalog()
     if is_path(value):
         value = value if isinstance(value, SourcePlan) else SourcePlan(path=str(value))
         slots = FolderSlots() if instruction is None else folder_slots(instruction, catalog)
-        reading = Reading(delimiter=delimiter, usual=usual, root=None if root is None else str(root), slots=slots)
+        reading = Reading(
+            delimiter=delimiter,
+            usual=usual,
+            usual_encoding=usual_encoding,
+            root=None if root is None else str(root),
+            slots=slots,
+        )
         return _open_plan(value, base or Path(), catalog, reading)
     if delimiter is not None:
         raise DataError("a delimiter is that of a file, and these rows are in memory")
@@ -129,7 +137,12 @@ def _open_plan(plan: SourcePlan, base: Path, catalog: Catalog, reading: Reading)
     takes = plugin.spec.options.model_fields
     if reading.delimiter is not None and "delimiter" not in takes:
         raise DataError(f"`{path or name}` has no delimiter: the source `{name}` reads it")
-    given = {"delimiter": reading.delimiter, "usual": reading.usual, "root": reading.root}
+    given = {
+        "delimiter": reading.delimiter,
+        "usual": reading.usual,
+        "usual_encoding": reading.usual_encoding,
+        "root": reading.root,
+    }
     if name == "folder":
         given |= {"modality": reading.slots.modality, "column": reading.slots.column, "label": reading.slots.label}
     for key, value in given.items():

@@ -35,8 +35,10 @@ class CsvOptions(FileOptions):
     """None: recognised among comma, semicolon, tab and bar."""
     usual: Delimiter | None = None
     """Which one where several fit, or none does; None: a tab in files that end in ``.tsv``, else a comma."""
-    encoding: str = "utf-8"
-    """A byte order mark says another by itself."""
+    encoding: str | None = None
+    """A byte order mark says another by itself; None: UTF-8, else ``usual_encoding``."""
+    usual_encoding: str | None = None
+    """Of a file that is no UTF-8 text."""
 
 
 class JsonlOptions(FileOptions):

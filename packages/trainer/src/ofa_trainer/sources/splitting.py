@@ -4,8 +4,9 @@
 
 Rows that show one picture (or sound, clip, motion, by its path, URL or bytes) are one group, and so are rows that read one text
 where nothing but texts is read. A text that so many rows share that no small part could be held out (a question asked of every
-picture, a sentence repeated) joins nothing. Where groups are too large for the share, rows are held out one by one. How many of
-the held-out rows then share something with a training row is counted (:attr:`Split.shared`), and told when a run starts.
+picture, a sentence repeated) joins nothing, and neither does a number beside other texts, which is a cell of a table and no text
+of its own. Where groups are too large for the share, rows are held out one by one. How many of the held-out rows then share
+something with a training row is counted (:attr:`Split.shared`), and told when a run starts.
 
     # N rows, K pairs of a row and a key
 """
@@ -42,6 +43,7 @@ _MOST_HELD_OUT = 0.2
 _LONGEST_PATH = 4096
 _UNUSUAL = re.compile(r"//|\\|(?:^|/)\.{1,2}(?:/|$)|/$")
 """In a path that may be spelled in another way too."""
+_NUMBER = re.compile(r"[+-]?[0-9.,]+(?:[eE][+-]?[0-9]+)?%?")
 _MEDIA = frozenset({"AUDIO", "IMAGE", "MOTION", "VIDEO"})
 _READ_AS_TEXT = frozenset({"PHONE", "STRUCT", "TEXT"})
 
@@ -159,7 +161,8 @@ def read_keys(source: Source, columns: Sequence[KeyColumn]) -> dict[KeyColumn, K
     if values is None:
         return {}
     root: Path | None = getattr(source, "root", None)
-    readers = [(column.depth, partial(_medium_key, root=root) if column.is_medium else _text_key) for column in columns]
+    text_key = _words_key if sum(not column.is_medium for column in columns) > 1 else _text_key
+    readers = [(column.depth, partial(_medium_key, root=root) if column.is_medium else text_key) for column in columns]
     rows, keys = [array("q") for _ in columns], [array("q") for _ in columns]
     for number, row in enumerate(values):
         for place, (depth, read) in enumerate(readers):
@@ -188,6 +191,12 @@ def _text_key(value: object) -> str | None:
     if isinstance(value, int | float) and not math.isnan(value):
         return str(value)
     return None
+
+
+def _words_key(value: object) -> str | None:
+    """As :func:`_text_key`, and None of a number, which many rows of a table have without having more in common."""
+    key = _text_key(value)
+    return None if key is None or _NUMBER.fullmatch(key) else key
 
 
 def _medium_key(value: object, root: Path | None) -> object:
