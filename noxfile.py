@@ -3,7 +3,7 @@
     nox -s tests    each package's tests in an environment with its own dependencies only, then the tests across packages
     nox -s lint     ruff, mypy --strict, import-linter
     nox -s demo     the main job: one model, six tasks, a page of answers in ./demo
-    nox -s bench    throughput, memory, import times, a step and an answer beside T5
+    nox -s bench    throughput, memory, import times, a step, an answer and loading beside T5
     nox -s build    wheels of all five packages, installed in a fresh environment
 
 Environments lie in .nox. The packages that need torch share one of them, because torch is large; it is installed anew when
@@ -141,7 +141,7 @@ def demo(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Ratios and counts; ``-- --json`` prints them for a program."""
     environment = full_environment(session)
-    for name in ("imports", "memory", "throughput", "t5_steps", "t5_answers", "encoding"):
+    for name in ("imports", "memory", "throughput", "t5_steps", "t5_answers", "loading", "encoding"):
         environment.run("python", f"benchmarks/{name}.py", *session.posargs)
 
 
