@@ -37,7 +37,7 @@ def test_a_run_that_went_well_has_nothing_to_be_said() -> None:
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
-        (figure(0.5, 0.3, 0.7, 0.5), "does no better than a constant answer: has/accuracy is 0.500, and a constant answer"),
+        (figure(0.5, 0.3, 0.7, 0.5), "does no better than a constant answer: has/accuracy is 0.500 on 20 rows, and a constant"),
         (figure(0.6, 0.4, 0.8, 0.5), "is not surely better than a constant answer: has/accuracy is 0.600 on 20 rows"),
         (figure(0.9, 0.7, 1.1, 0.8, higher_is_better=False), "does no better than a constant answer"),
     ],

@@ -37,7 +37,7 @@ from ofa_trainer.metrics.choosing import check_metric, columns_read, metric_colu
 from ofa_trainer.mixture import Mixture
 from ofa_trainer.plans import TrainerOptions
 from ofa_trainer.problems import nearest
-from ofa_trainer.readiness import check_trainable, only_answer
+from ofa_trainer.readiness import check_trainable, only_answer, told_by_case
 from ofa_trainer.row_transforms.columns import reach_of
 from ofa_trainer.source import Source
 from ofa_trainer.sources.choosing import spread_rows, spread_texts, unseen_columns
@@ -301,6 +301,8 @@ def _closed_sets(task: Task, plan: TaskPlan, fit_rows: int, seed: int) -> dict[s
         found[name] = collect_candidates(item for value in values for item in items_below(value, depth, splits=True))
         if not found[name]:
             raise DataError(f"task `{task.name}`: the column `{column}` holds no text to make the closed set `{name}` of")
+        if told := told_by_case(column, found[name]):
+            logger.warning("task `%s`: %s", task.name, told)
     if only := only_answer(plan, found):
         raise DataError(f"task `{task.name}`: {only}")
     unused = sorted(set(task.closed_sets) - {*wanted, *wanted.values()})

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ofa_instruction.plans import ContrastPlan, NodePlan, RepeatPlan, SlotPlan, TaskPlan
+from ofa_modalities.text.equality import folded
 
 from ofa_trainer.plans import TrainerOptions
 
@@ -46,6 +47,21 @@ def only_answer(plan: TaskPlan, closed_sets: Mapping[str, Sequence[str]]) -> str
         f"nothing to learn, the closed set of `{learnt[0].column}` holds `{only}` alone; "
         "it needs rows with another answer, or `closed_sets` with more candidates"
     )
+
+
+def told_by_case(column: str, labels: Sequence[str]) -> str:
+    """Which labels of a column differ in case alone, two of them shown; empty where none do.
+
+    >>> told_by_case("kind", ["Cat", "dog", "cat"])
+    '`kind` holds `Cat` and `cat`: labels that differ in case alone are two answers; spell them alike where one is meant'
+    """
+    seen: dict[str, str] = {}
+    for label in labels:
+        first = seen.setdefault(folded(label), label)
+        if first != label:
+            meant = "labels that differ in case alone are two answers; spell them alike where one is meant"
+            return f"`{column}` holds `{first}` and `{label}`: {meant}"
+    return ""
 
 
 def missing_parts(options: TrainerOptions, base: Path) -> dict[str, str]:

@@ -73,11 +73,11 @@ def _no_better(figures: Mapping[str, Mapping[str, Figure]]) -> Iterator[str]:
                 continue
             sign = 1 if one.higher_is_better else -1
             least = one.low if one.higher_is_better else one.high
+            rows = f"{one.rows} row{'s' if one.rows != 1 else ''}"
             constant = f"a constant answer ({one.baseline_name}) has {one.baseline:.3f}"
             if sign * (one.value - one.baseline) <= 0:
-                yield f"`{task}` does no better than a constant answer: {key} is {one.value:.3f}, and {constant}"
+                yield f"`{task}` does no better than a constant answer: {key} is {one.value:.3f} on {rows}, and {constant}"
             elif sign * (least - one.baseline) <= 0:
-                rows = f"{one.rows} row{'s' if one.rows != 1 else ''}"
                 yield f"`{task}` is not surely better than a constant answer: {key} is {one.value:.3f} on {rows}, and {constant}"
 
 
