@@ -37,14 +37,14 @@ class Side:
         self.model.train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
 
-    def run(self, steps: int) -> float:
+    def run(self, steps: int, clock: Callable[[], float]) -> float:
         """Seconds of a step."""
-        started = time.perf_counter()
+        started = clock()
         for _ in range(steps):
             self.loss().backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
-        return (time.perf_counter() - started) / steps
+        return (clock() - started) / steps
 
 
 def products_of(model: Generalist, pair: Pair, task: str) -> list[tuple[int, int, int]]:
@@ -72,16 +72,18 @@ class Products:
         self.tensors = {side: torch.ones(side, dtype=dtype) for a, b, c in shapes for side in ((a, b), (b, c))}
         self.seconds: list[float] = []
 
-    def run(self, steps: int) -> float:
+    def run(self, steps: int, clock: Callable[[], float]) -> float:
         """Seconds of all of them once."""
-        started = time.perf_counter()
+        started = clock()
         for _ in range(steps):
             for a, b, c in self.shapes:
                 torch.mm(self.tensors[a, b], self.tensors[b, c])
-        return (time.perf_counter() - started) / steps
+        return (clock() - started) / steps
 
 
-def compare(size: str, precision: Precision, task: str, *, rounds: int, steps: int) -> dict[str, Value]:
+def compare(
+    size: str, precision: Precision, task: str, *, rounds: int, steps: int, clock: Callable[[], float]
+) -> dict[str, Value]:
     """One row of the table."""
     pair = make_pair(size, precision)
     examples = pair.examples(task, make_rows(task), with_targets=True)
@@ -92,10 +94,10 @@ def compare(size: str, precision: Precision, task: str, *, rounds: int, steps: i
     bare = Products(products_of(pair.ours, pair, task), torch.bfloat16 if precision == "bfloat16" else torch.float32)
     sides = (ours, theirs, bare)
     for side in sides:
-        side.run(1)
+        side.run(1, clock)
     for number in range(rounds):
         for side in sides if number % 2 == 0 else sides[::-1]:
-            side.seconds.append(side.run(steps))
+            side.seconds.append(side.run(steps, clock))
     return {
         "size": size,
         "precision": precision,
@@ -119,13 +121,15 @@ def main() -> None:
     options.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
     options.add_argument("--emulated", action="store_true", help="bfloat16 also on a processor without it (minutes a row)")
     options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: for a machine that is shared")
     asked = options.parse_args()
     torch.set_num_threads(asked.threads)
-    notes = [f"{torch.get_num_threads()} threads, torch {torch.__version__}"]
+    clock = time.perf_counter if asked.clock == "wall" else time.process_time
+    notes = [f"{torch.get_num_threads()} threads, {asked.clock} clock, torch {torch.__version__}"]
     is_native, rows = resolve_precision("auto") == "bfloat16", []
     for size, precision, task in product(asked.sizes, asked.precisions, asked.tasks):
         if precision == "float32" or is_native or asked.emulated:
-            rows.append(compare(size, precision, task, rounds=asked.rounds, steps=asked.steps))
+            rows.append(compare(size, precision, task, rounds=asked.rounds, steps=asked.steps, clock=clock))
     if not is_native:
         notes.append("this processor has no bfloat16 products: they would be emulated, tens of times slower (--emulated)")
     show("a training step on rows of equal length", rows, as_json=asked.json, notes=notes)
