@@ -259,8 +259,9 @@ class Session:
 
     def _check_asked(self, resolved: Resolved, steps: tuple[Step, ...], options: GenerationOptions) -> None:
         if self.checkpoint.folder is not None:
+            weights = sum(parameter.nbytes for parameter in self.checkpoint.model.parameters())
             try:
-                check_asked(self.checkpoint.plan, resolved.task, resolved.program, steps, options)
+                check_asked(self.checkpoint.plan, resolved.task, resolved.program, steps, options, weights_bytes=weights)
             except ValueError as error:
                 raise file_error(self.checkpoint.folder / PLAN, str(error)) from error
 

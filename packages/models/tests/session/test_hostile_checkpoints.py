@@ -153,9 +153,9 @@ def test_what_answers_take_is_within_what_a_plan_may_ask(run: Path, catalog: Cat
     steps = plan_steps(resolved.encoder, resolved.program, plan.generation)
     check_asked(plan, "story", resolved.program, steps, plan.generation)
     repeats = session.resolve("describe")
-    greedy = GenerationOptions(max_items=4096)
-    by_plan = plan.model_copy(update={"generation": greedy})
-    check_asked(by_plan, "describe", repeats.program, plan_steps(repeats.encoder, repeats.program, greedy), greedy)
+    for asked in (GenerationOptions(max_items=4096), GenerationOptions(strategy="beam", num_beams=4, max_items=4096)):
+        by_plan = plan.model_copy(update={"generation": asked})
+        check_asked(by_plan, "describe", repeats.program, plan_steps(repeats.encoder, repeats.program, asked), asked)
 
 
 @pytest.mark.parametrize(

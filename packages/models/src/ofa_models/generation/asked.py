@@ -18,16 +18,28 @@ from ofa_models.plans import GenerationOptions, InferPlan
 if TYPE_CHECKING:
     from ofa_modalities.program import Program
 
-MOST_UNITS = 4096
-"""Answers at once · units of each: four beams of a thousand units, or all that a repeat may fill."""
+MOST_LANES = 64
+"""Answers at once."""
+MOST_LENGTH = 4096
+"""Units of an answer, which are made one after the other: all that a repeat may fill."""
+MOST_UNITS = 1 << 16
+"""Answers at once · units of each."""
 MOST_ROOM_BYTES = 1 << 29
-"""Of the decoder's cache for so many units."""
+"""Of the decoder's cache for so many units, or four times what the weights take where that is more."""
 MOST_DENOISED = 1 << 29
 """Answers · steps · frames · (frames, and 1,024 at least): a thousand guided steps of 256 frames."""
 _LEAST_FRAMES = 1024
 
 
-def check_asked(plan: InferPlan, task: str, program: Program, steps: Sequence[Step], options: GenerationOptions) -> None:
+def check_asked(
+    plan: InferPlan,
+    task: str,
+    program: Program,
+    steps: Sequence[Step],
+    options: GenerationOptions,
+    *,
+    weights_bytes: int = 0,
+) -> None:
     """Raises ValueError that names the fields where the plan alone asks for more than the limits above.
 
     steps: of ``program`` under ``options``. task: its name; a task that is none of the plan's has the caller's lengths.
@@ -47,11 +59,13 @@ def check_asked(plan: InferPlan, task: str, program: Program, steps: Sequence[St
     length = lane_capacity(steps, [], options.max_items) if of_plan else 1
     size = plan.model.architecture
     unit_bytes = 2 * 4 * size.decoder_layers * size.num_heads * size.head_width
-    most = max(1, min(MOST_UNITS, MOST_ROOM_BYTES // unit_bytes))
-    if lanes * length > most:
+    room = max(MOST_ROOM_BYTES, 4 * weights_bytes) // unit_bytes
+    most = max(1, min(MOST_UNITS, room))
+    if lanes > MOST_LANES or length > MOST_LENGTH or lanes * length > most:
         raise ValueError(
-            f"{where}: {_count(lanes)} of up to {length:,} units; a checkpoint may ask for {most:,} units of a row by"
-            " itself, more is asked by whoever wants it (num_beams, num_return, max_length, max_items)"
+            f"{where}: {_count(lanes)} of up to {length:,} units; a checkpoint may ask for {MOST_LANES} answers, {MOST_LENGTH:,}"
+            f" units of each and {most:,} of a row by itself, more is asked by whoever wants it (num_beams, num_return,"
+            " max_length, max_items)"
         )
 
 
