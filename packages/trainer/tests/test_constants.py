@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from ofa_modalities.text.equality import EqualTexts
-from ofa_trainer.constants import Constant, _best
+from ofa_trainer import Task, Trainer
+from ofa_trainer.constants import Constant, _best, _training_references
 from ofa_trainer.metrics.metric import Judged, Scores
 from ofa_trainer.metrics.specs import ACCURACY, BOX_F1, IOU, MASKED_WORD_ACCURACY, ROUGE_L, TOKEN_F1, WER, MetricSpec
 
@@ -59,6 +62,16 @@ def test_boxes_have_the_mean_box_and_lists_of_them_a_list() -> None:
     assert best(boxes, IOU).answer == [1, 1, 11, 11]
     assert best([[one] for one in boxes] * 3, BOX_F1).answer in ([[1, 1, 11, 11]], [[0, 0, 10, 10]], [[2, 2, 12, 12]])
     assert best([[], [], [[0.0, 0.0, 10.0, 10.0]]], BOX_F1).answer == []
+
+
+@pytest.mark.parametrize(("form", "numbers"), [("unit=px", (8, 4, 24, 12)), ("unit=share,format=xywh", (0.25, 0.25, 0.5, 0.5))])
+def test_boxes_in_shares_have_a_constant_in_pixels_too(form: str, numbers: tuple[float, ...]) -> None:
+    rows = [{"img": np.zeros((16, 32, 3), np.uint8), "region": list(numbers)}] * 4
+    task = Task("t", f"[IMAGE:img] where? -> [BOX:region,{form}]", train=rows, valid=False)
+    prepared = Trainer(tokenizer_size=300).prepare("nano", [task])
+    plan = prepared.encoder.program("t").plan
+    resolved = SimpleNamespace(plan=plan, encoder=prepared.encoder, task="t", alternative=0)
+    assert _training_references(task, resolved) == {"region": [[8, 4, 24, 12]] * 4}  # type: ignore[arg-type]
 
 
 def test_masks_are_filled_by_the_most_frequent_word() -> None:

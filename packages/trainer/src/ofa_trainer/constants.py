@@ -12,13 +12,15 @@ import logging
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from ofa_instruction.plans import SlotPlan
 from ofa_instruction.specs import MetricSpec
-from ofa_modalities.processor import SampleError
+from ofa_modalities.box.forms import BoxForm
+from ofa_modalities.processor import Item, SampleError
 from ofa_modalities.references import ReferenceReader
 from ofa_modalities.text.equality import EqualTexts, canonical
 
@@ -98,20 +100,38 @@ def _training_references(task: Task, resolved: Resolved) -> dict[str, list[objec
     """What should be answered to a spread part of the training rows, by column."""
     source, slots = training_rows(task), [slot for slot in resolved.plan.slots if slot.generator is not None]
     most = MEDIA_ROWS if any(slot.modality in _MEDIA for slot in slots) else FITTED_ROWS
-    program = resolved.encoder.program(resolved.task, resolved.alternative)
+    encoder, measured = resolved.encoder, any(map(_is_measured, slots))
+    if measured:  # pictures take long to read
+        most = min(most, JUDGED_ROWS)
+    program = encoder.program(resolved.task, resolved.alternative)
     found: dict[str, list[object]] = {slot.column: [] for slot in slots}
     for index in spread_indices(len(source), most):
         try:
-            row = source.read(index, 0)
-            reader = ReferenceReader(
-                program, row, {}, split="valid", root=getattr(source, "root", None), hosts=resolved.encoder.hosts
-            )
-            references = reader.read()
+            row, root = source.read(index, 0), getattr(source, "root", None)
+            referred: Mapping[int, tuple[Item, ...]] = {}
+            if measured:
+                example = encoder.encode(
+                    resolved.task,
+                    row,
+                    split="valid",
+                    rng=np.random.default_rng(0),
+                    address=source.address(index),
+                    with_targets=False,
+                    alternative=resolved.alternative,
+                    root=root,
+                )
+                referred = example.referred
+            references = ReferenceReader(program, row, referred, split="valid", root=root, hosts=encoder.hosts).read()
         except SampleError:
             continue  # training reports it
         for column, value in references.items():
             found[column].append(value)
     return found
+
+
+def _is_measured(slot: SlotPlan) -> bool:
+    """Whether an answer is read in shares of what it refers to, so that only that tells the pixels in which it is judged."""
+    return slot.refers_to is not None and BoxForm.of_options(slot.processor.options).unit != "px"
 
 
 def _best(references: Sequence[object], metric: MetricSpec, judge: Judge, closed: EqualTexts | None = None) -> Constant | None:
