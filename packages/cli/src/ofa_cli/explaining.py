@@ -205,7 +205,7 @@ def print_rows(rows: Sequence[SeenRow], console: Console) -> None:
         head.append(f"  {total} tokens = {row.num_source_tokens} source + {row.num_target_tokens} target", "dim")
         console.print(head)
         for segment in row.segments:
-            name = Text.assemble((f"{segment.side:<7}", "dim"), (f"{segment.kind:<9}", "cyan"), f"{segment.column:<10}")
+            name = Text.assemble((f"{segment.side:<7}", "dim"), (f"{segment.kind:<8} ", "cyan"), f"{segment.column:<9} ")
             shape = " × ".join(map(str, segment.shape))
             suffix = f" ({shape}, each {segment.units})" if segment.units != "ids" else ""
             name.append(f"{segment.num_tokens} token{'s' if segment.num_tokens != 1 else ''}{suffix}", "dim")
