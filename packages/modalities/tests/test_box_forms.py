@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from ofa_instruction import InstructionError, compile, default_catalog
+from ofa_instruction import Catalog, InstructionError, compile
 from ofa_modalities import DecodeContext, EncodeContext, Item, SampleError
 from ofa_modalities.box.forms import Box, BoxForm, BoxFormat, BoxSample, BoxUnit, better_forms, describe
 from ofa_modalities.box.reading import read_box
@@ -115,8 +115,7 @@ def test_a_bad_row_names_the_form_it_would_fit() -> None:
         read_box([0.65, 0.42, 0.27, 0.36], "box", SIZE)
 
 
-def test_options_are_checked_and_the_other_name_of_the_modality_takes_them() -> None:
-    catalog = default_catalog()
+def test_options_are_checked_and_the_other_name_of_the_modality_takes_them(catalog: Catalog) -> None:
     profile = catalog.backend("generalist").spec
     slot = (
         compile("[IMAGE:img] -> [BOUNDING_BOX:box,format=xywh,unit=share,clip]", catalog, profile, name="t")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ofa_instruction import compile, default_catalog
+from ofa_instruction import Catalog, compile
 from ofa_modalities import DecodeContext, Item, SampleError
 from ofa_modalities.processor import NoAnswerError
 
@@ -118,8 +118,7 @@ def test_a_task_without_words_has_no_stream_for_nothing(make_run: Callable[..., 
         run.encode("t", {"x": None, "y": frames})
 
 
-def test_the_plan_says_required_where_it_is_so() -> None:
-    catalog = default_catalog()
+def test_the_plan_says_required_where_it_is_so(catalog: Catalog) -> None:
     plan = compile("[TEXT:x,required] [TEXT:y] -> [TEXT:a]", catalog, catalog.backend("generalist").spec, name="t")
     assert [slot.required for slot in plan.instructions[0].slots] == [True, False, False]
     assert type(plan).model_validate_json(plan.model_dump_json()) == plan
