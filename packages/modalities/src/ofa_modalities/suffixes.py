@@ -22,5 +22,8 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """By modality, each suffix once: what a file is taken for where nothing else says it."""
 
+MEDIA = frozenset(SUFFIXES)
+"""Modalities whose raw values are files of media."""
+
 ALSO_READ: Mapping[str, tuple[str, ...]] = MappingProxyType({"AUDIO": FILMS, "VIDEO": ANIMATED})
 """What a modality reads beside them: the sound of a film, a picture that moves."""

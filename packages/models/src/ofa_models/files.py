@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ofa_instruction.documents import MOST_LEVELS, MOST_VALUES, DocumentError, parse_json
+from ofa_instruction.documents import DocumentError, parse_json
 from ofa_instruction.telling import complaint, told
 from pydantic import BaseModel, ValidationError
 
@@ -88,20 +88,18 @@ def read_bytes(folder: Path, name: str, *, most: int) -> bytes:
     return data
 
 
-def read_json(
-    folder: Path, name: str, *, most: int, most_levels: int | None = MOST_LEVELS, most_values: int = MOST_VALUES
-) -> Any:
+def read_json(folder: Path, name: str, *, most: int) -> Any:
     """The JSON of a file. Raises CheckpointError."""
     data = read_bytes(folder, name, most=most)
     try:
-        return parse_json(data, most_levels=most_levels, most_values=most_values)
+        return parse_json(data)
     except DocumentError as error:
         raise file_error(folder / name, str(error)) from error
 
 
-def read_plan(folder: Path, name: str, kind: type[PlanT], *, most: int = MOST_PLAN_BYTES) -> PlanT:
+def read_plan(folder: Path, name: str, kind: type[PlanT]) -> PlanT:
     """A plan out of a JSON file. Raises CheckpointError that names the first field that is wrong."""
-    data = read_json(folder, name, most=most)
+    data = read_json(folder, name, most=MOST_PLAN_BYTES)
     try:
         return kind.model_validate(data)
     except ValidationError as error:

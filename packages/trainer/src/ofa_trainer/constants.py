@@ -22,6 +22,7 @@ from ofa_instruction.specs import MetricSpec
 from ofa_modalities.box.forms import BoxForm
 from ofa_modalities.processor import Item, SampleError
 from ofa_modalities.references import ReferenceReader
+from ofa_modalities.suffixes import MEDIA
 from ofa_modalities.text.equality import EqualTexts, canonical
 
 from ofa_trainer.metrics.infilling import MASK
@@ -41,7 +42,6 @@ JUDGED_ROWS = 100
 MEDIA_ROWS = 16
 """Where answers are pictures, clips, sounds or motions, which take long to read and to compare."""
 MEDIA_CANDIDATES = 4
-_MEDIA = frozenset(("IMAGE", "VIDEO", "AUDIO", "MOTION"))
 _WORD_COUNTS = (1, 2, 4, 8, 12)
 _SHOWN_CHARACTERS = 30
 
@@ -99,7 +99,7 @@ class ConstantAnswers:
 def _training_references(task: Task, resolved: Resolved) -> dict[str, list[object]]:
     """What should be answered to a spread part of the training rows, by column."""
     source, slots = training_rows(task), [slot for slot in resolved.plan.slots if slot.generator is not None]
-    most = MEDIA_ROWS if any(slot.modality in _MEDIA for slot in slots) else FITTED_ROWS
+    most = MEDIA_ROWS if any(slot.modality in MEDIA for slot in slots) else FITTED_ROWS
     encoder, measured = resolved.encoder, any(map(_is_measured, slots))
     if measured:  # pictures take long to read
         most = min(most, JUDGED_ROWS)
@@ -157,7 +157,7 @@ def _best(references: Sequence[object], metric: MetricSpec, judge: Judge, closed
     return candidates[max(range(len(values)), key=values.__getitem__)]
 
 
-def _candidates(references: Sequence[object], key: Callable[[str], str] = normalise) -> list[object]:
+def _candidates(references: Sequence[object], key: Callable[[str], str]) -> list[object]:
     """Constant answers worth trying, the most frequent answer first. key: what equal texts have in common."""
     if all(isinstance(one, str | int | float) for one in references):
         texts = [str(one) for one in references]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from ofa_instruction.binding import is_empty, items_of
 from ofa_instruction.errors import BindError
 from ofa_modalities.processor import SampleError
+from ofa_modalities.suffixes import MEDIA
 from ofa_modalities.text.equality import canonical
 
 from ofa_trainer.row_transforms.columns import PictureColumns, picture_columns, slots_below
@@ -33,7 +34,6 @@ BOX_ROWS = 64
 MEDIA_ROWS = 1000
 """Rows whose files are looked for, spread over all."""
 LABEL_ROWS = 20_000
-_MEDIA = frozenset({"AUDIO", "IMAGE", "MOTION", "VIDEO"})
 _LONGEST_PATH = 4096
 _SHORTEST_BASE64 = 40
 _MOST_NEAR = 10_000
@@ -42,7 +42,7 @@ _BOXES_OF_A_ROW = 64
 Row = Mapping[str, object]
 
 
-def look_at_boxes(plan: TaskPlan, source: Source, rows: int = BOX_ROWS) -> list[str]:
+def look_at_boxes(plan: TaskPlan, source: Source) -> list[str]:
     """What is wrong with the boxes of some rows, a sentence a column, with the options that read them; empty: nothing.
 
     Raises ValueError where one column of boxes is read in two forms.
@@ -55,7 +55,7 @@ def look_at_boxes(plan: TaskPlan, source: Source, rows: int = BOX_ROWS) -> list[
     forms = {name: box.form for columns in pictures for name, box in columns.boxes.items()}
     found: dict[str, list[BoxSample]] = {name: [] for name in forms}
     root: Path | None = getattr(source, "root", None)
-    for address, row in look_at_rows(source, rows):
+    for address, row in look_at_rows(source, BOX_ROWS):
         for columns in pictures:
             for name, sample in islice(_boxes(row, columns, columns.depth, root, address), _BOXES_OF_A_ROW):
                 found[name].append(sample)
@@ -77,14 +77,14 @@ class CellsFound:
         return self.rows / max(1, self.of)
 
 
-def look_for_media(plan: TaskPlan, source: Source, rows: int = MEDIA_ROWS) -> list[CellsFound]:
-    """The columns of media that name files that are not there, in some of so many rows."""
-    depths = {slot.column: depth for slot, depth in slots_below(plan) if slot.modality in _MEDIA}
+def look_for_media(plan: TaskPlan, source: Source) -> list[CellsFound]:
+    """The columns of media that name files that are not there, in some of up to 1,000 rows."""
+    depths = {slot.column: depth for slot, depth in slots_below(plan) if slot.modality in MEDIA}
     root: Path | None = getattr(source, "root", None)
     if not depths or root is None:
         return []
     counts, firsts, total = Counter[str](), dict[str, str](), 0
-    for address, row in look_at_rows(source, rows):
+    for address, row in look_at_rows(source, MEDIA_ROWS):
         total += 1
         for column, depth in depths.items():
             missing = next((why for value in leaves(row.get(column), depth) if (why := _missing_file(value, root))), "")
@@ -94,11 +94,11 @@ def look_for_media(plan: TaskPlan, source: Source, rows: int = MEDIA_ROWS) -> li
     return [CellsFound(column=name, rows=counts[name], of=total, first=first) for name, first in firsts.items()]
 
 
-def look_for_empty(plan: TaskPlan, source: Source, rows: int = MEDIA_ROWS) -> tuple[list[CellsFound], list[CellsFound]]:
-    """The columns that are read, and those that are answered, that are empty in some of so many rows."""
+def look_for_empty(plan: TaskPlan, source: Source) -> tuple[list[CellsFound], list[CellsFound]]:
+    """The columns that are read, and those that are answered, that are empty in some of up to 1,000 rows."""
     answered = {slot.column: slot.generator is not None for slot, _ in slots_below(plan)}
     counts, firsts, total = Counter[str](), dict[str, str](), 0
-    for address, row in look_at_rows(source, rows):
+    for address, row in look_at_rows(source, MEDIA_ROWS):
         total += 1
         for column in answered:
             if is_empty(row.get(column)):

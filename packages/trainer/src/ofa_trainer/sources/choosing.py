@@ -43,14 +43,14 @@ def spread_rows(source: Source, most: int, seed: int = 0) -> Iterator[Mapping[st
             continue
 
 
-def unseen_columns(source: Source, wanted: Iterable[str], most: int = MOST_ROWS_FOR_COLUMNS) -> tuple[list[str], list[str]]:
+def unseen_columns(source: Source, wanted: Iterable[str]) -> tuple[list[str], list[str]]:
     """Those of the wanted columns that no row has, and the columns that some row has.
 
-    One row is enough for a table; rows of JSON may each leave out keys, so up to ``most`` spread rows are looked at. Where none
+    One row is enough for a table; rows of JSON may each leave out keys, so some spread rows are looked at. Where none
     can be read, no column is missed: encoding says what is wrong with them.
     """
     missing, seen = list(wanted), dict[str, None]()
-    for row in spread_rows(source, most):
+    for row in spread_rows(source, MOST_ROWS_FOR_COLUMNS):
         seen.update(dict.fromkeys(map(str, row)))
         missing = [column for column in missing if column not in row]
         if not missing:

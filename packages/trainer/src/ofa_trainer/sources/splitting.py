@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ofa_instruction import Catalog, InstructionError, parse_template
 from ofa_instruction.syntax import Node, Repeat, Slot, Text
+from ofa_modalities.suffixes import MEDIA
 from ofa_modalities.text.equality import canonical
 
 from ofa_trainer.source import Source
@@ -44,7 +45,6 @@ _LONGEST_PATH = 4096
 _UNUSUAL = re.compile(r"//|\\|(?:^|/)\.{1,2}(?:/|$)|/$")
 """In a path that may be spelled in another way too."""
 _NUMBER = re.compile(r"[+-]?[0-9.,]+(?:[eE][+-]?[0-9]+)?%?")
-_MEDIA = frozenset({"AUDIO", "IMAGE", "MOTION", "VIDEO"})
 _READ_AS_TEXT = frozenset({"PHONE", "STRUCT", "TEXT"})
 
 
@@ -87,8 +87,8 @@ def key_columns(instruction: str, catalog: Catalog) -> tuple[KeyColumn, ...]:
         return ()  # Compiling it says what is wrong.
     sources = [pair for one in parsed for pair in _slots(one.source, 0)]
     targets = [pair for one in parsed for pair in _slots(one.target, 0)]
-    found = {slot.name: KeyColumn(slot.name, True, depth) for slot, depth in (*sources, *targets) if slot.modality in _MEDIA}
-    if not any(slot.modality in _MEDIA for slot, _ in sources):
+    found = {slot.name: KeyColumn(slot.name, True, depth) for slot, depth in (*sources, *targets) if slot.modality in MEDIA}
+    if not any(slot.modality in MEDIA for slot, _ in sources):
         texts = (KeyColumn(slot.name, False, depth) for slot, depth in sources if slot.modality in _READ_AS_TEXT)
         found |= {column.name: column for column in texts if column.name not in found}
     return tuple(found.values())
