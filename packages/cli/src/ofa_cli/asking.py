@@ -22,16 +22,20 @@ def asked_columns(plan: InstructionPlan) -> list[str]:
 
 
 def read_candidates(path: Path) -> list[str] | dict[str, list[str]]:
-    """A closed set: a text file with a candidate a line, or JSON: a list, or a mapping of lists by column."""
+    """A closed set: a text file with a candidate a line, or JSON: a list, or a mapping of lists by column.
+
+    Raises UserError for a file of anything else.
+    """
+    from ofa_instruction.documents import DocumentError, parse_json
     from ofa_modalities.lines import read_text_file, split_lines
 
     text = read_text_file(path)
     if path.suffix.lower() != ".json":
         return [line.strip() for line in split_lines(text) if line.strip()]
     try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}") from error
+        value = parse_json(text)
+    except DocumentError as error:
+        raise UserError(f"{path} {error}") from error
     lists = value.values() if isinstance(value, dict) else [value]
     if not all(isinstance(items, list) and all(isinstance(item, str) for item in items) for items in lists):
         raise UserError(f"{path}: expected a list of texts, or a mapping of such lists by column")
