@@ -39,7 +39,7 @@ def test_from_a_csv_to_answers_through_the_console_script(ofa, folder):
     checkpoint = folder / "runs" / "task" / "checkpoint"
     assert checkpoint.is_dir()
     assert "saved runs/task/checkpoint" in trained.out
-    assert f"ofa infer runs/task/checkpoint '{LABEL}' --img photo.jpg" in trained.out
+    assert f"ofa infer runs/task/checkpoint '{LABEL}' --img data/pictures/0.png" in trained.out
     assert "step 40/40" in trained.err
 
     picture = folder / "data" / "pictures" / "31.png"

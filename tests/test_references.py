@@ -69,7 +69,7 @@ def test_a_label_outside_the_set_stays_and_an_index_outside_of_it_is_an_error() 
     encoder = prepare([told], ModelPlan.of_size("nano"), TrainerOptions(tokenizer_size=300), default_catalog()).encoder
     asked = encoder.encode("task", {}, split="test", rng=np.random.default_rng(0), with_targets=False)
     assert encoder.references({"x": "bird"}, asked, split="test") == {"x": "bird"}
-    for row, message in (({"x": 7}, "index 7"), ({"x": None}, "is None"), ({}, "no column")):
+    for row, message in (({"x": 7}, "index 7"), ({"x": None}, "is empty"), ({}, "is empty")):
         with pytest.raises(SampleError, match=message):
             encoder.references(row, asked, split="test")
 

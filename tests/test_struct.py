@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ofa_modalities.struct.output import Sql, Table
 from ofa_models import Session
-from ofa_trainer import Task, Trainer, evaluate
+from ofa_trainer import DataError, Task, Trainer, evaluate
 from ofa_trainer.plans import EvaluatePlan
 
 PENGUINS = Path(__file__).parent.parent / "packages" / "modalities" / "tests" / "fixtures" / "struct" / "penguins.csv"
@@ -116,10 +116,8 @@ def test_a_row_without_its_database_is_a_bad_row(session: Session, folder: Path)
         valid=False,
         metrics=[{"execution_accuracy": {"database": "db"}}],
     )
-    found = evaluate(session, [task], EvaluatePlan(split="train")).tasks["rows"]
-    assert [(row.column, row.message) for row in found.bad] == [
-        ("db", "a metric of the task reads this column, and the row has none")
-    ]
+    with pytest.raises(DataError, match="row 1:db: a metric of the task reads this column, and the row has none"):
+        evaluate(session, [task], EvaluatePlan(split="train"))
 
 
 def test_a_table_is_answered_and_saved(session: Session, tmp_path: Path) -> None:

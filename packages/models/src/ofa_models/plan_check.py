@@ -31,18 +31,20 @@ def check_tasks(plan: InferPlan, catalog: Catalog, closed_sets: ClosedSets, asse
                 _check_slot(plan, task, slot, catalog, closed_sets, assets)
         except (CatalogError, ValueError) as error:
             column = f", column {named(slot.column)}" if slot is not None else ""
-            text = str(error).partition("\n")[0]
+            lines = str(error).split("\n")[: 2 if isinstance(error, CatalogError) else 1]  # the second says who provides a plugin
+            text = ". ".join(line.strip() for line in lines)
             raise file_error(file, f"`tasks.{place}` ({named(task.name)}{column}): {text}") from error
 
 
 def _check_slot(
     plan: InferPlan, task: TaskPlan, slot: SlotPlan, catalog: Catalog, closed_sets: ClosedSets, assets: Assets
 ) -> None:
+    options = catalog.validate(slot.processor, "ofa.processors")
+    catalog.validate(slot.adaptor, "ofa.adaptors")
     modality = catalog.modality(slot.modality).spec.name
     if f"begin:{modality}" not in plan.vocabulary.controls:
         raise ValueError(f"the vocabulary has no begin token of {modality}")
     stream = plan.model.adaptors.get(slot.adaptor.name)
-    catalog.validate(slot.adaptor, "ofa.adaptors")
     if stream is None or stream.adaptor != slot.adaptor:
         raise ValueError(f"the model has no stream {named(slot.adaptor.name)} with the options that the slot has")
     units = catalog.adaptor(slot.adaptor.name).spec.units
@@ -53,7 +55,6 @@ def _check_slot(
         candidates = closed_sets.get(task.name, {}).get(slot.closed_set)
         if not candidates:
             raise ValueError(f"the task has no closed set {named(slot.closed_set)}")
-    options = catalog.validate(slot.processor, "ofa.processors")
     processor = catalog.processor(slot.processor.name).spec.load()
     sizes = {block.name: block.size for block in plan.vocabulary.blocks}
     for name, size in processor.blocks(slot, options, candidates).items():
